@@ -1,0 +1,191 @@
+"""Reading what a request brings: `read_json` for bodies, `read_query` for parameters. Every handler's input passes here, once.
+
+What passes is exactly of the declared type: application/json with a length, uncompressed, at most `limit` bytes, come in time;
+no duplicate keys, NaN, lone surrogates, NUL, integers beyond 2^53 or nesting beyond 16 levels.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast, get_origin
+
+import msgspec
+from aiohttp import hdrs, web
+from multidict import MultiMapping
+
+from common import errors
+from common.wire.scalars import MAX_INT
+
+T = TypeVar("T")
+DEFAULT_LIMIT = 64 * 1024
+MAX_DEPTH = 16
+SLOWEST_BODY = 16 * 1024  # bytes a second
+GRACE = 5.0  # seconds that any body may take
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A body of one of several kinds, told apart by `choose` from the keys it names."""
+
+    kinds: tuple[type, ...]
+    choose: Callable[[dict[str, Any]], type]
+
+
+async def read_json(request: web.Request, kind: type[T] | OneOf, limit: int = DEFAULT_LIMIT) -> T | None:
+    """The body as a `kind`; None when there is no body. Raises Invalid, Unsupported or TooLarge."""
+    raw = await read_body(request, limit)
+    return parse_json(raw, kind) if raw else None
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The body's bytes, after its type, coding and length were found acceptable."""
+    headers = request.headers
+    if hdrs.TRANSFER_ENCODING in headers:
+        raise errors.Invalid("length_required", "Send the body with a Content-Length, not chunked.")
+    length = request.content_length
+    if not length:
+        return b""
+    if hdrs.CONTENT_ENCODING in headers:
+        raise errors.Unsupported("unsupported_encoding", "Send the body uncompressed, without Content-Encoding.")
+    if headers.get(hdrs.CONTENT_TYPE) != "application/json" and not _is_json(request):
+        raise errors.Unsupported("unsupported_media_type", "Send the body with Content-Type: application/json.")
+    if length > limit:
+        raise errors.TooLarge("too_large", f"The body has {length} bytes; at most {limit} are taken here.")
+    if request.content.is_eof():
+        return await request.content.read()
+    return await _read_in_time(request, length)
+
+
+def _is_json(request: web.Request) -> bool:
+    return request.content_type == "application/json" and (request.charset or "utf-8").lower() in ("utf-8", "utf8")
+
+
+async def _read_in_time(request: web.Request, length: int) -> bytes:
+    try:
+        async with asyncio.timeout(GRACE + length / SLOWEST_BODY):
+            return await request.content.readexactly(length)
+    except TimeoutError:
+        raise errors.Invalid("body_too_slow", f"The body's {length} bytes did not come in time.") from None
+    except asyncio.IncompleteReadError:
+        raise errors.Invalid("invalid_body", "The body ended before its Content-Length.") from None
+
+
+def parse_json(raw: bytes, kind: type[T] | OneOf) -> T:
+    """Strictly parsed JSON as a `kind`."""
+    try:
+        text = raw.decode("utf-8")
+        value = _decoder.decode(text)
+        if text.count("{") + text.count("[") > MAX_DEPTH or "\\u" in text:
+            _check(value)
+        chosen: Any = kind.choose(value if isinstance(value, dict) else {}) if isinstance(kind, OneOf) else kind
+        return cast(T, msgspec.convert(value, chosen))
+    except _Unwanted as error:
+        raise errors.Invalid("invalid_body", f"The body {error}.") from None
+    except UnicodeDecodeError:
+        raise errors.Invalid("invalid_body", "The body is not UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise errors.Invalid("invalid_body", f"The body is not JSON: {error.msg} at character {error.pos}.") from None
+    except RecursionError:
+        raise errors.Invalid("invalid_body", f"The body is nested deeper than {MAX_DEPTH} levels.") from None
+    except msgspec.ValidationError as error:
+        raise errors.Invalid("invalid_body", f"The body does not fit: {error}.") from None
+
+
+class _Unwanted(Exception):
+    """Valid JSON of a kind that is not taken."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Unwanted("names a key twice")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 17 or abs(value := int(digits)) > MAX_INT:
+        raise _Unwanted("holds an integer beyond 2^53")
+    return value
+
+
+def _constant(name: str) -> None:
+    raise _Unwanted(f"holds {name}, which is not JSON")
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise _Unwanted("holds a number out of range")
+    return value
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+
+
+def _check(value: Any) -> None:
+    """Refuses NUL, lone surrogates and deep nesting, level by level so that depth cannot exhaust the stack."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                _check_text(item)
+            elif isinstance(item, dict):
+                inner.extend(item)
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+        if not inner:
+            return
+        level = inner
+    raise _Unwanted(f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise _Unwanted("holds a NUL character")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise _Unwanted("holds a lone surrogate")
+
+
+def read_query(request: web.Request, kind: type[T]) -> T:
+    """The query string as a `kind` (a Struct); unknown parameters are ignored, of a repeated one the first counts."""
+    return to_query(request.query, kind)
+
+
+def to_query(query: Mapping[str, str], kind: type[T]) -> T:
+    """Parameters (a multidict, or a dict of single ones) as a `kind`."""
+    values: dict[str, Any] = {}
+    for name, many in _parameters(kind):
+        if name in query:
+            given = query.getall(name) if isinstance(query, MultiMapping) else [query[name]]
+            values[name] = given if many else given[0]
+            if any("\0" in value for value in given):
+                raise errors.Invalid("invalid_parameter", f"{name} holds a NUL character.")
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _parameter_error(str(error)) from None
+
+
+def _parameters(kind: type) -> Iterator[tuple[str, bool]]:
+    known = _PARAMETERS.get(kind)
+    if known is None:
+        fields = msgspec.structs.fields(kind)
+        known = _PARAMETERS[kind] = [(f.encode_name, _is_list(f.type)) for f in fields]
+    return iter(known)
+
+
+def _is_list(annotation: Any) -> bool:
+    inner = getattr(annotation, "__origin__", annotation)
+    return inner is list or get_origin(inner) is list
+
+
+_PARAMETERS: dict[type, list[tuple[str, bool]]] = {}
+
+
+def _parameter_error(message: str) -> errors.Invalid:
+    name = message.partition("`$.")[2].partition("`")[0].partition("[")[0]
+    code = {"limit": "invalid_limit", "sort": "invalid_sort", "cursor": "invalid_cursor"}.get(name, "invalid_parameter")
+    return errors.Invalid(code, f"The parameter {name} does not fit: {message.partition(' - at ')[0]}.")

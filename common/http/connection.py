@@ -1,0 +1,185 @@
+"""The daemon's side of a TCP connection, over aiohttp's parser: who may connect, how many, how slowly, and what the parser's
+own errors look like.
+
+Guarantees: a head that does not come within `HEAD_DEADLINE` and an answer that is not read within its deadline end the
+connection; bytes that are not HTTP are answered by a problem document; beyond the limits a connection is told so and closed.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+
+from common import errors
+from common.http import problem
+from common.http.request_ids import new_request_id
+
+HEAD_DEADLINE = 15.0
+ANSWER_GRACE = 30.0
+SLOWEST_READER = 16 * 1024  # bytes a second
+BUFFERED = 64 * 1024  # an answer up to this size is handed to the kernel at once
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """At most `total` connections, `per_address` from one address (loopback is not counted), only from `allowed` sources."""
+
+    total: int
+    per_address: int
+    allowed: Callable[[str], bool]
+    exempt: Callable[[str], bool]
+
+
+class Connection(web.RequestHandler):
+    """One connection; see the module."""
+
+    __slots__ = ("_counted", "_half_a_head")
+
+    def __init__(self, manager: "Server", **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        self._half_a_head = False
+        self._counted: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peername = transport.get_extra_info("peername")
+        address = peername[0] if isinstance(peername, tuple) else ""
+        refusal = self._manager.admit(address) if isinstance(self._manager, Server) else None
+        super().connection_made(transport)
+        if refusal is None:
+            self._counted = address
+        else:
+            self._say_goodbye(refusal)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._counted is not None and isinstance(self._manager, Server):
+            self._manager.release(self._counted)
+            self._counted = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        before = self._request_count
+        super().data_received(data)
+        self._half_a_head = self._request_count == before
+
+    def _process_keepalive(self) -> None:
+        waiting = self._waiter is not None and not self._waiter.done()
+        late = self._loop.time() >= self._next_keepalive_close_time
+        if waiting and late and self._half_a_head and not self._force_close:
+            self._say_goodbye(
+                errors.Invalid("headers_too_slow", f"The request's head did not come within {HEAD_DEADLINE:g} s.")
+            )
+        super()._process_keepalive()
+
+    def _say_goodbye(self, refusal: errors.Refusal) -> None:
+        if self.transport is not None:
+            self.transport.write(problem.raw_response(refusal, new_request_id()))
+        self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What went wrong outside the application: the parser's errors, and `Expect` that cannot be met."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun; no other can be sent")
+        answer = problem.response(refusal_of(status, exc), new_request_id())
+        answer.force_close()
+        return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        size = resp.content_length if isinstance(resp, web.Response) else None
+        if size is None or size <= BUFFERED:
+            return await super().finish_response(request, resp, start_time)
+        try:
+            async with asyncio.timeout(ANSWER_GRACE + size / SLOWEST_READER):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            if self.transport is not None:
+                self.transport.abort()
+            return resp, True
+
+
+def refusal_of(status: int, exc: BaseException | None) -> errors.Refusal:
+    """The refusal that stands for what the parser or the router raised."""
+    if isinstance(exc, errors.Refusal):
+        return exc
+    if isinstance(exc, LineTooLong):
+        return errors.Invalid("header_too_large", "The request line or a header is too long.")
+    if isinstance(exc, BadHttpMessage) or status == 400:
+        return errors.Invalid("bad_request", "This is not a well-formed HTTP/1.1 request.")
+    return errors.Unavailable("internal_error", "The request could not be handled.")
+
+
+class Server(web.Server):
+    """Makes a Connection for every accepted socket and counts them."""
+
+    def __init__(self, handler: Any, *, limits: ConnectionLimits, **kwargs: Any) -> None:
+        super().__init__(handler, **kwargs)
+        self.limits = limits
+        self.open = 0
+        self.refused = 0
+        self._by_address: Counter[str] = Counter()
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    def admit(self, address: str) -> errors.Refusal | None:
+        """Counts a new connection, or says why it is not taken."""
+        limits = self.limits
+        counted = not limits.exempt(address)
+        if self.open >= limits.total or (counted and self._by_address[address] >= limits.per_address):
+            self.refused += 1
+            return errors.Unavailable("too_many_connections", "Too many connections are open; try again later.")
+        if not limits.allowed(address):
+            self.refused += 1
+            return errors.Forbidden("address_not_allowed", "This daemon does not serve addresses outside its network.")
+        self.open += 1
+        if counted:
+            self._by_address[address] += 1
+        return None
+
+    def release(self, address: str) -> None:
+        """A counted connection is gone."""
+        self.open -= 1
+        if self._by_address[address] > 1:
+            self._by_address[address] -= 1
+        else:
+            self._by_address.pop(address, None)
+
+
+class Runner(web.AppRunner):
+    """An AppRunner whose connections are ours, with every limit and deadline of this daemon set."""
+
+    def __init__(self, app: web.Application, limits: ConnectionLimits) -> None:
+        super().__init__(
+            app,
+            access_log=None,
+            keepalive_timeout=HEAD_DEADLINE,
+            lingering_time=2.0,
+            auto_decompress=False,
+            max_line_size=4096,
+            max_field_size=8190,
+            max_headers=64,
+            shutdown_timeout=5.0,
+        )
+        self._limits = limits
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return Server(
+            made.request_handler,
+            limits=self._limits,
+            request_factory=made.request_factory,
+            loop=made._loop,
+            handler_cancellation=True,
+            **made._kwargs,
+        )

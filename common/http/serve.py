@@ -1,0 +1,145 @@
+"""From an application to a listening daemon, and back: sockets, signals, a clean end.
+
+Guarantees: whatever keeps a daemon from starting is told in one line (StartError); SIGTERM and SIGINT end it in order within
+ten seconds, a second one at once.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from aiohttp import web
+
+from common.http.addresses import url_host
+from common.http.connection import ConnectionLimits, Runner
+
+log = logging.getLogger("shoal.daemon")
+
+BACKLOG = 1024
+
+
+class StartError(Exception):
+    """The daemon cannot start; the message is for the person who started it."""
+
+
+class Daemon(Protocol):
+    """What is run: opened before it listens, closed after it has stopped listening."""
+
+    app: web.Application
+    limits: ConnectionLimits
+
+    async def open(self) -> None:
+        """Opens what requests need."""
+
+    async def listening(self, address: str, port: int) -> None:
+        """Requests are answered from now on."""
+
+    async def stopping(self) -> None:
+        """No more requests: end what would hold connections open."""
+
+    async def close(self) -> None:
+        """Closes all that `open` opened."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises StartError in words."""
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}: {error.strerror or error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartError(_why_not(host, port, error)) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host or 'this machine'} is in use by another program; choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"port {port} may not be used by this account; choose one above 1023 with --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is not an address of this machine; choose one that is with --host"
+    return f"cannot listen on {host} port {port}: {error.strerror}"
+
+
+class Running:
+    """A daemon that answers; `port` is the one it got (0 asks for any free one)."""
+
+    def __init__(self, daemon: Daemon, runner: Runner, address: str, port: int) -> None:
+        self._daemon = daemon
+        self._runner = runner
+        self.address = address
+        self.port = port
+        self.url = f"http://{url_host(address)}:{port}"
+
+    async def stop(self) -> None:
+        """Ends in order: no new requests, the present ones finish, then everything closes."""
+        for step in (self._daemon.stopping, self._runner.cleanup, self._daemon.close):
+            await _step(step)
+
+
+async def _step(step: Callable[[], Awaitable[None]]) -> None:
+    """One step of the end; that it fails must not keep the others from happening."""
+    try:
+        async with asyncio.timeout(8):
+            await step()
+    except Exception:
+        log.exception("a step of the shutdown failed")
+
+
+async def start(daemon: Daemon, host: str, port: int) -> Running:
+    """Binds first, so that two daemons never open one another's data, then opens and serves."""
+    listener = listen(host, port)
+    try:
+        await daemon.open()
+    except BaseException:
+        listener.close()
+        await daemon.close()
+        raise
+    runner = Runner(daemon.app, daemon.limits)
+    address, bound = listener.getsockname()[:2]
+    running = Running(daemon, runner, address, bound)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        await daemon.listening(address, bound)
+    except BaseException:
+        listener.close()
+        await running.stop()
+        raise
+    return running
+
+
+async def run(daemon: Daemon, host: str, port: int) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+
+    def stop(number: int) -> None:
+        if told.is_set():
+            os._exit(128 + number)
+        told.set()
+
+    running = await start(daemon, host, port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await told.wait()
+        log.info("stopping")
+    finally:
+        await running.stop()

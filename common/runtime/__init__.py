@@ -1,0 +1,1 @@
+"""How a daemon lives: its clock, its background jobs, its settings, its logs."""

@@ -1,0 +1,1 @@
+"""Bytes of a file onto a socket, for both daemons."""

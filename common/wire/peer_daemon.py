@@ -1,0 +1,56 @@
+"""What a peer's daemon says of itself."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+
+class DownloadStats(Struct, frozen=True):
+    """What this peer fetched since its first start."""
+
+    total_downloads: int = 0
+    total_bytes: int = 0
+    active_downloads: int = 0
+
+
+class UploadStats(Struct, frozen=True):
+    """What this peer served since its first start."""
+
+    total_uploads: int = 0
+    total_bytes: int = 0
+    active_uploads: int = 0
+
+
+class PublicConfig(Struct, frozen=True):
+    """The part of a peer's configuration that anybody may know."""
+
+    port: int
+    super_peer_address: str
+    max_file_size: int
+    heartbeat_interval: float
+
+
+class PeerInfo(Struct, frozen=True):
+    """A peer in one object."""
+
+    id: str
+    name: str
+    address: str
+    port: int
+    is_registered: bool
+    shared_files: int
+    last_heartbeat: datetime | None
+    download_stats: DownloadStats
+    upload_stats: UploadStats
+    config: PublicConfig
+
+
+class PeerStats(Struct, frozen=True):
+    """A peer's counters."""
+
+    peer_id: str
+    shared_files: int
+    download_stats: DownloadStats
+    upload_stats: UploadStats
+    is_registered: bool
+    last_heartbeat: datetime | None

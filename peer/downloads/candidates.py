@@ -1,0 +1,118 @@
+"""Which source is asked next: values and `now` in, a choice out.
+
+The order given is the order of preference; who failed stands back, for longer each time. A source that misbehaves is
+not asked again, one that is merely away gets a few attempts, one that is busy is asked when it said, in bounds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from common import errors
+from common.wire.files import Source
+
+LONGEST_PAUSE = 30.0  # seconds
+ENOUGH = 1 << 20  # bytes that make up for earlier failures
+FOR_GOOD = frozenset({"refused", "corrupt"})
+AWAY = frozenset({"unreachable", "timeout"})
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What a fetch bears with: seconds until a `head` comes, of `silence`, of `waiting` while nothing is gained; less
+    than `slowest` bytes a second over `crawl` seconds; failed `attempts` of a source. `news`: between Progresses.
+    """
+
+    head: float = 15.0
+    silence: float = 15.0
+    crawl: float = 15.0
+    slowest: int = 16 * 1024
+    attempts: int = 3
+    waiting: float = 120.0
+    news: float = 0.2
+
+
+class SourceTrouble(Exception):
+    """Why a source was left: unreachable, timeout, broken, slow, busy, refused, corrupt. `retry_after` in seconds."""
+
+    def __init__(self, outcome: str, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+@dataclass(slots=True)
+class _Candidate:
+    source: Source
+    strikes: int = 0
+    not_before: float = 0.0
+
+
+@dataclass(slots=True)
+class Candidates:
+    """The sources of one fetch, those with the whole file, and what is known against each."""
+
+    sources: Sequence[Source]
+    patience: Patience
+    troubles: list[SourceTrouble] = field(default_factory=list)
+    _left: list[_Candidate] = field(init=False)
+    _may_wait: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._may_wait = self.patience.waiting
+        self._left = [_Candidate(source) for source in self.sources if source.complete]
+
+    def next(self, now: float) -> Source | None:
+        """Whom to ask now; None when nobody may be asked yet."""
+        ready = [candidate for candidate in self._left if candidate.not_before <= now]
+        return min(ready, key=lambda candidate: candidate.strikes).source if ready else None
+
+    def pause(self, now: float) -> float:
+        """Seconds until somebody may be asked. Raises the Refusal that sums up why nobody will be."""
+        if self._left:
+            pause = max(0.0, min(candidate.not_before for candidate in self._left) - now)
+            self._may_wait -= pause
+            if self._may_wait >= 0:
+                return pause
+        raise nobody_left(self.troubles)
+
+    def has_other(self, source: Source, now: float) -> bool:
+        """True when somebody who has not failed yet may be asked in place of this source."""
+        return any(c.source is not source and c.not_before <= now and c.strikes == 0 for c in self._left)
+
+    def failed(self, source: Source, trouble: SourceTrouble, gained: int, now: float) -> None:
+        """Notes a failure; when `gained` bytes before it were ENOUGH, all patience is fresh."""
+        self.troubles.append(trouble)
+        candidate = next((c for c in self._left if c.source is source), None)
+        if candidate is None:
+            return
+        if gained >= ENOUGH:
+            candidate.strikes, self._may_wait = 0, self.patience.waiting
+        if trouble.outcome != "busy":
+            candidate.strikes += 1
+        if trouble.outcome in FOR_GOOD or candidate.strikes >= self.patience.attempts:
+            self._left.remove(candidate)
+        candidate.not_before = now + _pause_after(trouble, candidate.strikes)
+
+
+def _pause_after(trouble: SourceTrouble, strikes: int) -> float:
+    if trouble.outcome == "slow":
+        return 0.0
+    wanted = trouble.retry_after if trouble.retry_after is not None else 2.0 ** (strikes - 1)
+    return min(max(wanted, 0.1), LONGEST_PAUSE)
+
+
+def nobody_left(troubles: Sequence[SourceTrouble]) -> errors.Refusal:
+    """What went wrong, when it went wrong with everybody."""
+    outcomes = {trouble.outcome for trouble in troubles}
+    if "corrupt" in outcomes:
+        detail = "What the sources sent is not this file; nothing of it was kept. Try again when others share it."
+        return errors.Unacceptable("proof_failed", detail)
+    if outcomes <= AWAY:
+        return errors.Unavailable("no_source_online", "No source of this file answers. Try again when one is online.")
+    if outcomes <= AWAY | {"busy"}:
+        detail = "All sources of this file are busy. Try again later; what came so far is kept."
+    else:
+        last = next(trouble for trouble in reversed(troubles) if trouble.outcome not in AWAY)
+        detail = f"No source gives this file as it should: the last one {last.detail}. What came so far is kept."
+    return errors.Unavailable("source_unavailable", detail)

@@ -1,0 +1,20 @@
+"""The whole HTTP surface of the super-peer."""
+
+from common.http.endpoint import Endpoint
+from common.http.health import HealthPages
+from common.http.metrics import MetricsPage
+from common.http.operations import operations
+from superpeer.files.routes import FileRoutes
+from superpeer.network.routes import NetworkRoutes
+from superpeer.peers.routes import PeerRoutes
+
+DESCRIPTION = (
+    "The super-peer knows which peers are here and which files they share, and sends whoever asks to the best source."
+)
+
+
+def endpoints(
+    peers: PeerRoutes, files: FileRoutes, network: NetworkRoutes, health: HealthPages, metrics: MetricsPage
+) -> list[Endpoint]:
+    """Every endpoint, in the order in which the documentation tells them."""
+    return [*peers.endpoints(), *files.endpoints(), *network.endpoints(), *operations(health, metrics)]

@@ -1,0 +1,179 @@
+"""The super-peer, put together: every object built once, read downwards."""
+
+import logging
+import socket
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from aiohttp import web
+
+from common.database.lock import FolderLock, lock_folder
+from common.http.addresses import Profile, canonical, client_address, profile_of, source_allowed
+from common.http.application import Boundary, make_application
+from common.http.callers import own_names, super_peer_callers
+from common.http.connection import ConnectionLimits
+from common.http.endpoint import install
+from common.http.health import HealthPages
+from common.http.hub import Hub
+from common.http.metrics import MetricsPage, Reading, Requests
+from common.http.operations import Document
+from common.runtime.clock import Clock, SystemClock
+from common.runtime.config import Config
+from common.runtime.tasks import Jobs
+from superpeer import api
+from superpeer.dashboard.pages import MENU, Pages
+from superpeer.dashboard.reads import Reads
+from superpeer.database.connections import Database
+from superpeer.files.index import Index
+from superpeer.files.routes import FileRoutes
+from superpeer.files.shelf import Shelf
+from superpeer.network.news import News
+from superpeer.network.routes import NetworkRoutes
+from superpeer.network.statistics import Statistics
+from superpeer.peers.presence import Presence, Seat
+from superpeer.peers.registry import Admission, Registry
+from superpeer.peers.routes import PeerRoutes
+from superpeer.peers.store import PeerStore
+from web.render import error_page, setup_pages
+
+log = logging.getLogger("shoal.superpeer")
+
+VERSION = version("shoal")
+DATABASE_FILE = "superpeer.sqlite"
+WRITE_BEHIND = 5.0  # seconds
+EXPIRY = 1.0
+
+
+class SuperPeer:
+    """One super-peer. `open` and `close` are called around its time of listening."""
+
+    def __init__(self, config: Config, clock: Clock | None = None) -> None:
+        self._settings = settings = config.super_peer
+        self._clock = clock = clock or SystemClock()
+        self._folder = Path(settings.data)
+        self._lock: FolderLock | None = None
+        self._why_not_ready: str | None = "starting"
+        profile = profile_of(settings.host, config.security.profile)
+        require_identity = config.security.require_identity
+        if require_identity is None:
+            require_identity = profile is Profile.PUBLIC
+
+        self.database = Database(self._folder / DATABASE_FILE)
+        self._index = Index(self.database, settings.max_files_per_peer, settings.unverified_files_per_peer)
+        self._shelf = Shelf(self.database, clock)
+        self._store = PeerStore(self.database, self._index)
+        self.presence = Presence(settings.heartbeat_interval)
+        self._hub = Hub(clock)
+        self._news = News(self._hub, clock)
+        self._statistics = Statistics(self._count, self._news, clock)
+        admission = Admission(
+            hash_algorithm=config.security.hash_algorithm,
+            require_identity=require_identity,
+            max_peers=settings.max_peers,
+            profile=profile,
+            advertise_allow=settings.advertise_allow,
+        )
+        self._registry = Registry(admission, self.presence, self._store, clock, self._tell_of_peer)
+
+        self._peer_routes = PeerRoutes(self._registry, self.presence, self._store, self._observed)
+        self._file_routes = FileRoutes(
+            self._index, self._shelf, Known(self._registry, self.presence), self._news, clock, self._observed
+        )
+        requests = Requests()
+        self._metrics = MetricsPage("superpeer", requests, self._readings)
+        health = HealthPages(VERSION, lambda: self._why_not_ready)
+        network = NetworkRoutes(self._statistics, self._hub)
+        document = Document("Shoal super-peer", VERSION, api.DESCRIPTION)
+        listed = document.describe(api.endpoints(self._peer_routes, self._file_routes, network, health, self._metrics))
+        pages = Pages(
+            Reads(self._statistics, self._shelf, self._file_routes, self._store, self.presence), document.document
+        )
+
+        callers = super_peer_callers(
+            own_names(socket.gethostname(), settings.allowed_hosts), trusted_proxies=settings.trusted_proxies
+        )
+        self.app = make_application(Boundary(callers, requests, error_page))
+        install(self.app, listed, guards={})
+        setup_pages(self.app, MENU)
+        self.app.router.add_routes(pages.routes())
+        self.limits = ConnectionLimits(
+            total=settings.max_connections,
+            per_address=settings.max_connections_per_address,
+            allowed=lambda address: source_allowed(canonical(address), profile),
+            exempt=lambda address: canonical(address).is_loopback,
+        )
+        self._jobs = self._make_jobs()
+
+    def _make_jobs(self) -> Jobs:
+        jobs = Jobs(self._clock)
+        jobs.every("expire silent peers", EXPIRY, self._registry.expire, delay=EXPIRY)
+        jobs.every("forget absent peers", self._settings.cleanup_interval, self._forget)
+        jobs.every("write behind", WRITE_BEHIND, self._write_behind, delay=WRITE_BEHIND)
+        jobs.every("statistics", 1.0, self._statistics.tick)
+        return jobs
+
+    async def open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = lock_folder(self._folder)
+        await self.database.open()
+        await self._registry.open()
+        self._jobs.start()
+
+    async def listening(self, address: str, port: int) -> None:
+        self._why_not_ready = None
+        log.info("listening", extra={"address": address, "port": port, "version": VERSION, "peers": len(self.presence)})
+
+    async def stopping(self) -> None:
+        self._why_not_ready = "stopping"
+        await self._hub.close()
+
+    async def close(self) -> None:
+        await self._jobs.stop()
+        if self._why_not_ready != "starting":
+            await self._write_behind()
+        await self.database.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    async def _forget(self) -> None:
+        await self._registry.forget(self._settings.peer_grace)
+
+    async def _write_behind(self) -> None:
+        await self._registry.write_behind()
+        await self._file_routes.write_behind()
+
+    async def _tell_of_peer(self, kind: str, seat: Seat) -> None:
+        self._news.changed()
+        if len(self._hub) and kind in ("peer_registered", "peer_online", "peer_offline"):
+            self._news.peer(kind, await self._peer_routes.find(seat.id))
+
+    async def _count(self) -> tuple[int, int, int, int, int]:
+        totals = await self._shelf.totals()
+        return len(self.presence), len(self.presence.online()), totals.files, totals.bytes, totals.downloads
+
+    def _observed(self, request: web.Request) -> str:
+        forwarded = request.headers.getall("X-Forwarded-For", ()) if self._settings.trusted_proxies else ()
+        remote = str(canonical(request.remote or "127.0.0.1"))
+        return client_address(remote, ",".join(forwarded) or None, self._settings.trusted_proxies)
+
+    def _readings(self) -> Iterable[Reading]:
+        stats = self._statistics.current
+        yield "peers", "Peers that are not forgotten.", len(self.presence)
+        yield "peers_online", "Peers online.", len(self.presence.online())
+        yield "files", "Files that everybody may see, at the last count.", stats.total_files
+        yield "bytes", "Their size.", stats.total_bytes
+        yield "downloads_total", "Downloads since the first start.", stats.total_downloads
+        yield "listeners", "Open event sockets.", len(self._hub)
+        for state in self._jobs.states():
+            name = state.name.replace(" ", "_")
+            yield f"job_{name}_failures_total", f"Failed runs of the job {state.name!r}.", state.failures
+
+
+class Known:
+    """The peers slice as the files slice needs it."""
+
+    def __init__(self, registry: Registry, presence: Presence) -> None:
+        self.recognise = registry.recognise
+        self.numbered = presence.numbered
+        self.at = presence.at

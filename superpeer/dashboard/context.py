@@ -1,0 +1,135 @@
+"""What each page of the super-peer shows, as a type, and the pure steps from the index's answers to it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from common.wire.files import FileInfo, SearchAnswer, Source
+from common.wire.peers import NetworkStats, Peer
+
+NEWEST_SHOWN = 12
+PEERS_ON_OVERVIEW = 8
+PEERS_SHOWN = 500
+SIZES = (10**5, 10**6, 10**7, 10**8, 10**9, 10**10)
+SORTS = (
+    ("relevance", "Best match"),
+    ("date", "Newest"),
+    ("name", "Name"),
+    ("size", "Size"),
+    ("downloads", "Downloads"),
+)
+FORM_FIELDS = ("q", "category", "ext", "min_size", "max_size", "sort", "online")
+CHIP_FIELDS = ("tag", "peer", "region", "modified_after")
+_NARROWEST_SEGMENT = 0.8
+
+
+class Segment(NamedTuple):
+    """A category's piece of the bar, which is 100 wide."""
+
+    name: str
+    files: int
+    start: float
+    width: float
+
+
+class Chip(NamedTuple):
+    """A condition that no control of the form shows, and the address of the search without it."""
+
+    name: str
+    value: str
+    without: str
+
+
+class Overview(NamedTuple):
+    """overview.html. `peers` are those online first; `elsewhere` is empty when `join_command` works as it stands."""
+
+    stats: NetworkStats
+    peers: list[Peer]
+    newest: list[FileInfo]
+    segments: list[Segment]
+    join_command: str
+    elsewhere: str
+    peers_shown: int = PEERS_ON_OVERVIEW
+
+
+class Search(NamedTuple):
+    """search.html. `form` has a value for each of FORM_FIELDS; `kept` are the conditions behind `chips`."""
+
+    answer: SearchAnswer
+    form: dict[str, str]
+    kept: list[tuple[str, str]]
+    chips: list[Chip]
+    narrowed: bool
+    next_url: str
+    first_url: str
+    sorts: tuple[tuple[str, str], ...] = SORTS
+    sizes: tuple[int, ...] = SIZES
+
+
+class File(NamedTuple):
+    """file.html. `sources` are those online, the best first."""
+
+    file: FileInfo
+    sources: list[Source]
+    get_command: str
+
+
+class Peers(NamedTuple):
+    """peers.html."""
+
+    peers: list[Peer]
+    truncated: bool
+    join_command: str
+    elsewhere: str
+
+
+def segments(counts: Mapping[str, int]) -> list[Segment]:
+    """The bar, the largest category first; a category with one file in a million can still be seen."""
+    shown = sorted(((count, name) for name, count in counts.items() if count > 0), reverse=True)
+    total = sum(count for count, _ in shown)
+    wide = [max(_NARROWEST_SEGMENT, 100 * count / total) for count, _ in shown]
+    found, start = [], 0.0
+    for (count, name), width in zip(shown, wide, strict=True):
+        share = 100 * width / sum(wide)
+        found.append(Segment(name, count, round(start, 2), round(share, 2)))
+        start += share
+    return found
+
+
+def search_context(given: list[tuple[str, str]], answer: SearchAnswer) -> Search:
+    """The page for `answer`, where `given` is the query without empty values."""
+    lasting = [(name, value) for name, value in given if name != "cursor"]
+    conditions = [(name, value) for name, value in lasting if name in CHIP_FIELDS]
+    return Search(
+        answer=answer,
+        form=dict.fromkeys(FORM_FIELDS, "") | {name: value for name, value in lasting if name in FORM_FIELDS},
+        kept=conditions + [(name, value) for name, value in lasting if name == "limit"],
+        chips=[Chip(name, value, search_url([p for p in lasting if p != (name, value)])) for name, value in conditions],
+        narrowed=any(name not in ("sort", "limit", "online") for name, _ in lasting),
+        next_url=search_url([*lasting, ("cursor", answer.next_cursor)]) if answer.next_cursor else "",
+        first_url=search_url(lasting) if len(lasting) < len(given) else "",
+    )
+
+
+def search_url(pairs: list[tuple[str, str]]) -> str:
+    """The search page for these conditions."""
+    return "/search?" + urlencode(pairs) if pairs else "/search"
+
+
+def reachable_at(host: str, secure: bool) -> str:
+    """HOST:PORT for a command line, from the Host header that a browser sent."""
+    has_port = host.rpartition(":")[2].isdigit() and not host.endswith("]")
+    return host if has_port else f"{host}:{443 if secure else 80}"
+
+
+def join_command(address: str) -> str:
+    """Starts a peer that joins this super-peer."""
+    return f"peer run --super-peer {address} --share DIR"
+
+
+def elsewhere(address: str) -> str:
+    """What to change in a command for another machine; empty when nothing."""
+    name = address.rpartition(":")[0]
+    if name == "localhost" or name.startswith("127.") or name == "[::1]":
+        return f"On another machine, put this machine's own address in the place of {name}."
+    return ""

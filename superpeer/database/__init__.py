@@ -1,0 +1,1 @@
+"""The super-peer's database: tables, migrations, connections. SQLAlchemy Core, no ORM."""

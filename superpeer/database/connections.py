@@ -1,0 +1,160 @@
+"""Connections to the super-peer's database: many readers, one writer at a time, and the schema brought up to date.
+
+Guarantees: a reader never waits for the writer (WAL); what `write()` leaves without an error is committed; a file that is
+damaged or of a newer version is refused untouched.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from common import errors
+
+log = logging.getLogger("shoal.database")
+
+BUSY_TIMEOUT = 5.0  # seconds that a writer waits for another process
+READERS = 4
+HEAD = "0001"
+PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    # The index can be announced again, so a power cut may lose its last moment; a killed process loses nothing.
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA cache_size=-32768",
+    "PRAGMA mmap_size=268435456",
+    "PRAGMA journal_size_limit=67108864",
+)
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot be opened; the message says which and why."""
+
+
+class Database:
+    """One writer and several readers of one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._readers = _engine(path, READERS)
+        self._writer = _engine(path, 1)
+        self._writing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Creates or upgrades the schema. Raises DatabaseUnusable."""
+        await asyncio.to_thread(_inspect, self.path)
+        try:
+            async with self._writer.connect() as connection:
+                await connection.run_sync(_upgrade)
+                await connection.commit()
+        except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
+            await self.close()
+            raise DatabaseUnusable(f"{self.path} cannot be opened as a database: {_reason(error)}") from error
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._readers.dispose()
+        await self._writer.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state of the database for as long as it is held."""
+        with _refusing():
+            async with self._readers.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction; committed when the block ends without an error, else rolled back."""
+        with _refusing():
+            async with self._writing, self._writer.begin() as connection:
+                yield connection
+
+
+class _refusing:
+    """Turns a locked, full or broken database into a refusal that says when to come back."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, sa.exc.DBAPIError):
+            return
+        reason = _reason(error)
+        if "disk is full" in reason:
+            raise errors.NoSpace("disk_full", "The super-peer's disk is full; its owner has to make room.") from error
+        if isinstance(error, sa.exc.OperationalError):
+            log.error("database does not answer", extra={"error": reason})
+            raise errors.Unavailable("database_unavailable", "The database does not answer; try again.") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error.orig) if isinstance(error, sa.exc.DBAPIError) else str(error)
+
+
+def _engine(path: Path, size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        sa.URL.create("sqlite+aiosqlite", database=str(path)),
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_TIMEOUT, "isolation_level": None},
+    )
+    begin = "BEGIN IMMEDIATE" if size == 1 else "BEGIN"
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def begin_transaction(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _inspect(path: Path) -> None:
+    """Looks at an existing file without writing to it."""
+    if not path.exists():
+        return
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
+        try:
+            problems = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+            versions = (
+                [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
+                if "alembic_version" in tables
+                else []
+            )
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(f"{path} cannot be opened as a database: {error}") from error
+    if problems != ["ok"]:
+        raise DatabaseUnusable(f"{path} is damaged ({problems[0]}); move it away to begin a new one, or restore a copy")
+    if tables and not versions:
+        raise DatabaseUnusable(f"{path} is a database of another program")
+    if any(version > HEAD for version in versions):
+        raise DatabaseUnusable(f"{path} was written by a newer version (schema {versions[0]}, known here: {HEAD})")
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,99 @@
+"""The tables, as the newest migration leaves them.
+
+An entry is one path that one peer announced; a file is one content, whoever has it; a listing is what one audience may see of
+one file, derived from the entries of that audience in the same transaction that changes them. Times are seconds since the
+epoch, `n` is a row's number inside the database and never leaves it.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+peers = sa.Table(
+    "peers",
+    metadata,
+    sa.Column("n", Number, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("port", sa.Integer, nullable=False),
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("public_key", sa.LargeBinary(32)),
+    sa.Column("token_digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("catalogue_id", sa.String(64)),
+    sa.Column("catalogue_version", sa.BigInteger, nullable=False),
+    sa.Column("catalogue_round", sa.BigInteger, nullable=False),
+    sa.Column("shared_files", sa.BigInteger, nullable=False),
+    sa.Column("shared_bytes", sa.BigInteger, nullable=False),
+    sa.Column("online", sa.Boolean, nullable=False),
+    sa.Column("registered_at", sa.Float, nullable=False),
+    sa.Column("last_seen", sa.Float, nullable=False),
+    sa.Index("peers_by_address", "address", "port"),
+)
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("n", Number, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("downloads", sa.BigInteger, nullable=False),
+)
+
+entries = sa.Table(
+    "entries",
+    metadata,
+    sa.Column("n", Number, primary_key=True, autoincrement=True),
+    sa.Column("peer_n", Number, sa.ForeignKey("peers.n", ondelete="CASCADE"), nullable=False),
+    sa.Column("file_n", Number, sa.ForeignKey("files.n", ondelete="CASCADE"), nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("category", sa.String(64), nullable=False),
+    sa.Column("tags", sa.Text, nullable=False),  # a JSON array
+    sa.Column("mime", sa.String(127), nullable=False),
+    sa.Column("modified", sa.Float),
+    sa.Column("manifest", sa.String(64)),
+    sa.Column("audience", sa.String(64), nullable=False),
+    sa.Column("announced_at", sa.Float, nullable=False),
+    sa.Column("round", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("peer_n", "path", name="one_entry_a_path"),
+    sa.Index("entries_by_file", "file_n", "audience"),
+)
+
+listings = sa.Table(
+    "listings",
+    metadata,
+    sa.Column("n", Number, primary_key=True, autoincrement=True),
+    sa.Column("file_n", Number, sa.ForeignKey("files.n", ondelete="CASCADE"), nullable=False),
+    sa.Column("audience", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("sort_name", sa.Text, nullable=False),  # folded
+    sa.Column("names", sa.Text, nullable=False),  # a JSON array: every other name
+    sa.Column("extension", sa.String(32), nullable=False),
+    sa.Column("category", sa.String(64), nullable=False),
+    sa.Column("tags", sa.Text, nullable=False),  # a JSON array
+    sa.Column("mime", sa.String(127), nullable=False),
+    sa.Column("manifest", sa.String(64)),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("modified", sa.Float),
+    sa.Column("upload_time", sa.Float, nullable=False),
+    sa.Column("downloads", sa.BigInteger, nullable=False),
+    sa.Column("owner_n", Number, nullable=False),
+    sa.Column("sources", sa.Integer, nullable=False),
+    sa.Column("online_sources", sa.Integer, nullable=False),
+    sa.UniqueConstraint("file_n", "audience", name="one_listing_an_audience"),
+    sa.Index("listings_by_name", "audience", "sort_name", "n"),
+    sa.Index("listings_by_size", "audience", "size", "n"),
+    sa.Index("listings_by_date", "audience", "upload_time", "n"),
+    sa.Index("listings_by_downloads", "audience", "downloads", "n"),
+)
+
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""What the network holds: catalogues in, searches, listings and sources out."""

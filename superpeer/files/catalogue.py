@@ -1,0 +1,78 @@
+"""Catalogues in: what a delta must be like, and what an entry becomes. Pure.
+
+The version held decides: a delta that does not continue it is refused with the version held, so a peer whose answer was lost
+sees that its call had been taken, and a super-peer that lost its database gets everything again.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from common import errors
+from common.content.categories import category_of, mime_of
+from common.content.names import is_relative_path
+from common.wire.files import CATEGORIES, CatalogueDelta, Entry, FileRegistration
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held of a peer's catalogue. `round` counts the beginnings: entries of an older one go at `complete`."""
+
+    catalogue_id: str | None
+    version: int
+    round: int
+
+    def advance(self, delta: CatalogueDelta) -> "Held":
+        """What is held after `delta`. Raises Conflict when it does not continue what is held."""
+        if delta.base_version == 0:
+            return Held(delta.catalogue_id, 1, self.round + 1)
+        if delta.catalogue_id != self.catalogue_id or delta.base_version != self.version:
+            raise errors.Conflict(
+                "catalogue_out_of_step",
+                f"Version {self.version} is held here; continue from it, or begin anew with base_version 0.",
+                catalogue_id=self.catalogue_id,
+                catalogue_version=self.version,
+            )
+        return Held(self.catalogue_id, self.version + 1, self.round)
+
+
+def check_paths(delta: CatalogueDelta) -> None:
+    """Raises Invalid for a path that is no place in a catalogue, or is named twice."""
+    paths = [entry.path for entry in delta.add]
+    for path in paths:
+        if not is_relative_path(path):
+            raise errors.Invalid("invalid_path", f"{path[:200]!r} is not a relative path with `/` between its parts.")
+    if len(set(paths)) != len(paths):
+        raise errors.Invalid("invalid_path", "A delta names each path at most once in `add`.")
+
+
+def columns(entry: Entry) -> dict[str, Any]:
+    """An entry as its row has it, without the numbers that the store gives."""
+    name = entry.path.rpartition("/")[2]
+    mime = entry.mime or mime_of(name)
+    category = entry.category if entry.category in CATEGORIES else category_of(name, mime)
+    return {
+        "path": entry.path,
+        "name": name,
+        "size": entry.size,
+        "category": category,
+        "tags": json.dumps(list(dict.fromkeys(tag.strip() for tag in entry.tags if tag.strip())), ensure_ascii=False),
+        "mime": mime,
+        "modified": entry.modified.timestamp() if entry.modified else None,
+        "manifest": entry.manifest,
+        "audience": entry.audience,
+    }
+
+
+def single(registration: FileRegistration) -> Entry:
+    """A file that a program announced by itself, as an entry."""
+    return Entry(
+        path=registration.filename,
+        id=registration.hash,
+        size=registration.size,
+        modified=registration.modified,
+        mime=registration.mime,
+        category=registration.category,
+        tags=registration.tags or [],
+        audience=registration.audience,
+    )

@@ -1,0 +1,1 @@
+"""The network as a whole: its numbers, and the news of it."""

@@ -1,0 +1,89 @@
+"""Who is here, and for how long a silence is forgiven. Soft state: a heartbeat changes memory only.
+
+Pure: time is an argument (monotonic seconds for silence, wall seconds for what people are told). A peer is offline after
+three missed intervals; what changed is written behind by whoever calls `take_written_behind`.
+"""
+
+from dataclasses import dataclass, field
+
+from common.wire.peers import Load
+
+MISSED_INTERVALS = 3
+
+
+@dataclass(slots=True)
+class Seat:
+    """What the super-peer holds in memory of one peer."""
+
+    n: int
+    id: str
+    name: str
+    address: str
+    port: int
+    region: str
+    keyed: bool
+    token_digest: bytes
+    sequence: int
+    catalogue_id: str | None
+    catalogue_version: int
+    online: bool
+    last_seen: float
+    heard: float
+    load: Load = field(default_factory=Load)
+
+
+class Presence:
+    """The seats of all peers that are not forgotten, by id and by number."""
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self._by_id: dict[str, Seat] = {}
+        self._by_n: dict[int, Seat] = {}
+        self._unwritten: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def seat(self, seat: Seat) -> None:
+        """Adds a peer, or replaces what was held of it."""
+        self._by_id[seat.id] = seat
+        self._by_n[seat.n] = seat
+
+    def find(self, peer_id: str) -> Seat | None:
+        return self._by_id.get(peer_id)
+
+    def numbered(self, n: int) -> Seat | None:
+        return self._by_n.get(n)
+
+    def at(self, address: str, port: int) -> Seat | None:
+        """The peer last registered from this address and port."""
+        return next((seat for seat in self._by_id.values() if seat.port == port and seat.address == address), None)
+
+    def hear(self, seat: Seat, now: float, monotonic: float) -> None:
+        """A sign of life."""
+        seat.last_seen = now
+        seat.heard = monotonic
+        self._unwritten.add(seat.n)
+
+    def silent(self, monotonic: float) -> list[Seat]:
+        """Online peers whose silence is no longer forgiven."""
+        limit = monotonic - MISSED_INTERVALS * self.interval
+        return [seat for seat in self._by_id.values() if seat.online and seat.heard < limit]
+
+    def long_gone(self, now: float, grace: float) -> list[Seat]:
+        """Offline peers that have been away longer than `grace` seconds."""
+        return [seat for seat in self._by_id.values() if not seat.online and seat.last_seen < now - grace]
+
+    def forget(self, seat: Seat) -> None:
+        self._by_id.pop(seat.id, None)
+        self._by_n.pop(seat.n, None)
+        self._unwritten.discard(seat.n)
+
+    def online(self) -> list[Seat]:
+        return [seat for seat in self._by_id.values() if seat.online]
+
+    def take_written_behind(self) -> list[Seat]:
+        """The seats heard of since the last call; the caller writes them."""
+        taken = [seat for n in self._unwritten if (seat := self._by_n.get(n))]
+        self._unwritten.clear()
+        return taken
