@@ -3,13 +3,14 @@
 import logging
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
 from aiohttp import web
 
 from common.database.lock import FolderLock, lock_folder
-from common.http.addresses import Profile, canonical, client_address, profile_of, source_allowed
+from common.http.addresses import Network, Profile, canonical, client_address, profile_of, source_allowed
 from common.http.application import Boundary, make_application
 from common.http.callers import own_names, super_peer_callers
 from common.http.connection import ConnectionLimits
@@ -43,6 +44,12 @@ VERSION = version("shoal")
 DATABASE_FILE = "superpeer.sqlite"
 WRITE_BEHIND = 5.0  # seconds
 EXPIRY = 1.0
+
+
+@lru_cache(maxsize=4096)
+def one_spelling(remote: str, forwarded: str | None, trusted: tuple[Network, ...]) -> str:
+    """Who asks, for comparing addresses as text. Kept, since every heartbeat asks."""
+    return client_address(str(canonical(remote)), forwarded or None, trusted)
 
 
 class SuperPeer:
@@ -153,9 +160,10 @@ class SuperPeer:
         return len(self.presence), len(self.presence.online()), totals.files, totals.bytes, totals.downloads
 
     def _observed(self, request: web.Request) -> str:
-        forwarded = request.headers.getall("X-Forwarded-For", ()) if self._settings.trusted_proxies else ()
-        remote = str(canonical(request.remote or "127.0.0.1"))
-        return client_address(remote, ",".join(forwarded) or None, self._settings.trusted_proxies)
+        """The address that a request comes from, in its one spelling."""
+        trusted = self._settings.trusted_proxies
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())) if trusted else None
+        return one_spelling(request.remote or "127.0.0.1", forwarded, trusted)
 
     def _readings(self) -> Iterable[Reading]:
         stats = self._statistics.current

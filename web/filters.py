@@ -35,7 +35,7 @@ def size(number: int) -> str:
     value = number / 1000
     for unit in _UNITS[:-1]:
         if value < 999.95:
-            return f"{value:.1f}\u00a0{unit}"
+            return f"{value:.1f}".removesuffix(".0") + f"\u00a0{unit}"
         value /= 1000
     return f"{value:,.1f}\u00a0{_UNITS[-1]}"
 
@@ -111,6 +111,11 @@ def local_name(filename: str, file_id: str) -> str:
     return name if _SHELL_SAFE_NAME.fullmatch(name) else file_id
 
 
+def endpoint(address: str, port: int) -> str:
+    """`address:port`, with brackets around IPv6."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def web_address(url: str) -> bool:
     """True for an address that a page may link to."""
     return url.startswith(("http://", "https://"))
@@ -119,6 +124,7 @@ def web_address(url: str) -> bool:
 FILTERS = {
     "ago": ago,
     "count": count,
+    "endpoint": endpoint,
     "hue": hue,
     "known_category": known_category,
     "local_name": local_name,

@@ -3,6 +3,7 @@
 Pure: the document goes in as plain dicts, and what a template walks through comes out. What it lacks is left out.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -182,10 +183,14 @@ def _joined(shapes: list[tuple[Part, ...]]) -> tuple[Part, ...]:
 def _note(schema: Json) -> str:
     inner = _innermost(schema)
     notes = [schema.get("description") or inner.get("description") or ""]
-    notes += [words.format(inner[key]) for key, words in _LIMITS.items() if key in inner]
+    notes += [words.format(_number(inner[key])) for key, words in _LIMITS.items() if key in inner]
     if schema.get("default") not in (None, "", [], {}):
-        notes.append(f"default {schema['default']}")
+        notes.append(f"default {json.dumps(schema['default'], ensure_ascii=False)}")
     return ", ".join(filter(None, notes))
+
+
+def _number(limit: Any) -> str:
+    return "2^53" if limit == 2**53 else str(limit)
 
 
 def _innermost(schema: Json) -> Json:

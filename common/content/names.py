@@ -72,7 +72,7 @@ def display_path(relative: bytes) -> str:
 
 def is_relative_path(text: str) -> bool:
     """True for what may be a path in a catalogue: relative, no way up, no empty part, encodable, bounded."""
-    if not text or len(text) > MAX_PATH_CHARACTERS or "\0" in text or _SURROGATE.search(text):
+    if len(text) > MAX_PATH_CHARACTERS or "\0" in text or _SURROGATE.search(text):
         return False
     return all(part not in ("", ".", "..") and len(part) <= MAX_COMPONENT_CHARACTERS for part in text.split("/"))
 
@@ -107,7 +107,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _cut(name: str) -> str:
-    return name if len(name.encode()) <= MAX_NAME_BYTES else _fit(*_split(name))
+    return _fit(*_split(name))
 
 
 def _fit(stem: str, ending: str) -> str:

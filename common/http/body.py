@@ -53,7 +53,7 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     if length > limit:
         raise errors.TooLarge("too_large", f"The body has {length} bytes; at most {limit} are taken here.")
     if request.content.is_eof():
-        return await request.content.read()
+        return request.content.read_nowait()
     return await _read_in_time(request, length)
 
 

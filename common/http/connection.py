@@ -7,7 +7,7 @@ connection; bytes that are not HTTP are answered by a problem document; beyond t
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,12 +93,17 @@ class Connection(web.RequestHandler):
         answer.force_close()
         return answer
 
-    async def finish_response(
+    def finish_response(  # type: ignore[override]  # the same coroutine, handed on without another around it
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         size = resp.content_length if isinstance(resp, web.Response) else None
         if size is None or size <= BUFFERED:
-            return await super().finish_response(request, resp, start_time)
+            return super().finish_response(request, resp, start_time)
+        return self._finish_in_time(request, resp, start_time, size)
+
+    async def _finish_in_time(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None, size: int
+    ) -> tuple[web.StreamResponse, bool]:
         try:
             async with asyncio.timeout(ANSWER_GRACE + size / SLOWEST_READER):
                 return await super().finish_response(request, resp, start_time)

@@ -51,9 +51,8 @@ class Endpoint:
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """`value` (wire types, lists, dicts) as a JSON answer."""
-    return web.Response(
-        body=msgspec.json.encode(value), status=status, content_type="application/json", headers=headers
-    )
+    everything = {"Content-Type": "application/json"}
+    return web.Response(body=msgspec.json.encode(value), status=status, headers=everything | (headers or {}))
 
 
 def install(app: web.Application, endpoints: Iterable[Endpoint], guards: dict[Access, Guard]) -> None:
@@ -67,11 +66,21 @@ def install(app: web.Application, endpoints: Iterable[Endpoint], guards: dict[Ac
 
 
 def _bind(endpoint: Endpoint, guard: Guard | None) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    kind = endpoint.body
+
     @functools.wraps(endpoint.handle)
     async def handle(request: web.Request) -> web.StreamResponse:
         if guard is not None:
             guard(request)
-        answer = await _call(endpoint, request)
+        if kind is not None:
+            body: Any = await read_json(request, kind, endpoint.limit)
+            if body is None and endpoint.body_required:
+                raise errors.Invalid("body_required", "Send a JSON object as the body; /docs says which.")
+            answer = await endpoint.handle(request, body)
+        elif endpoint.query is not None:
+            answer = await endpoint.handle(request, read_query(request, endpoint.query))
+        else:
+            answer = await endpoint.handle(request)
         if isinstance(answer, web.StreamResponse):
             return answer
         if answer is None:
@@ -79,21 +88,6 @@ def _bind(endpoint: Endpoint, guard: Guard | None) -> Callable[[web.Request], Aw
         return json_response(answer, endpoint.status)
 
     return handle
-
-
-def _call(endpoint: Endpoint, request: web.Request) -> Awaitable[Any]:
-    if endpoint.body is not None:
-        return _call_with_body(endpoint, request, endpoint.body)
-    if endpoint.query is not None:
-        return endpoint.handle(request, read_query(request, endpoint.query))
-    return endpoint.handle(request)
-
-
-async def _call_with_body(endpoint: Endpoint, request: web.Request, kind: type | OneOf) -> Any:
-    body: Any = await read_json(request, kind, endpoint.limit)
-    if body is None and endpoint.body_required:
-        raise errors.Invalid("body_required", "Send a JSON object as the body; /docs says which.")
-    return await endpoint.handle(request, body)
 
 
 async def _expect(request: web.Request) -> web.StreamResponse | None:

@@ -9,7 +9,7 @@ import re
 
 MAX_SIZE = 2**53
 
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _BINARY = {f"{prefix}i": 1024**power for power, prefix in enumerate(_DECIMAL, start=1)}
 _BYTES: dict[str, int] = {"": 1} | _DECIMAL | _BINARY
@@ -40,7 +40,7 @@ def parse_size(written: str | float) -> int:
     factor = _BYTES[match[2].lower()]
     if factor == 1 and fraction.strip("0"):
         raise _unreadable(written, "a whole number of bytes")
-    size = int(whole) * factor + round(float(f"0.{fraction or 0}") * factor)
+    size = int(whole) * factor + round(float(f"0.{fraction}") * factor)
     if size > MAX_SIZE:
         raise _unreadable(written, "a size of at most 8 PiB")
     return size
@@ -70,7 +70,7 @@ def format_duration(seconds: float) -> str:
     if not math.isfinite(seconds):
         return "unknown"
     if seconds < 0.9995:
-        return f"{max(seconds, 0) * 1000:.0f}ms" if seconds > 0 else "0s"
+        return f"{seconds * 1000:.0f}ms" if seconds > 0 else "0s"
     if seconds < 9.95:
         return f"{round(seconds, 1):g}s"
     return _two_largest(round(seconds))

@@ -1,0 +1,1 @@
+"""The owner's line to this peer: API, page, command line."""

@@ -3,6 +3,7 @@
 from collections import deque
 
 WINDOW = 5.0  # seconds
+STEP = WINDOW / 20
 
 
 class Meter:
@@ -15,7 +16,8 @@ class Meter:
     def add(self, count: int, now: float) -> None:
         """`count` bytes arrived."""
         self._total += count
-        self._samples.append((now, self._total))
+        if now - self._samples[-1][0] >= STEP:
+            self._samples.append((now, self._total))
         while len(self._samples) > 2 and self._samples[1][0] <= now - WINDOW:
             self._samples.popleft()
 

@@ -1,0 +1,1 @@
+"""This peer's line to its super-peer."""

@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 from common.wire.files import FileInfo, SearchAnswer, Source
 from common.wire.peers import NetworkStats, Peer
 
-NEWEST_SHOWN = 12
+NEWEST_SHOWN = 10
 PEERS_ON_OVERVIEW = 8
 PEERS_SHOWN = 500
+NAMES_SHOWN = 12
 SIZES = (10**5, 10**6, 10**7, 10**8, 10**9, 10**10)
 SORTS = (
     ("relevance", "Best match"),
@@ -59,7 +60,6 @@ class Search(NamedTuple):
     form: dict[str, str]
     kept: list[tuple[str, str]]
     chips: list[Chip]
-    narrowed: bool
     next_url: str
     first_url: str
     sorts: tuple[tuple[str, str], ...] = SORTS
@@ -72,6 +72,7 @@ class File(NamedTuple):
     file: FileInfo
     sources: list[Source]
     get_command: str
+    names_shown: int = NAMES_SHOWN
 
 
 class Peers(NamedTuple):
@@ -105,7 +106,6 @@ def search_context(given: list[tuple[str, str]], answer: SearchAnswer) -> Search
         form=dict.fromkeys(FORM_FIELDS, "") | {name: value for name, value in lasting if name in FORM_FIELDS},
         kept=conditions + [(name, value) for name, value in lasting if name == "limit"],
         chips=[Chip(name, value, search_url([p for p in lasting if p != (name, value)])) for name, value in conditions],
-        narrowed=any(name not in ("sort", "limit", "online") for name, _ in lasting),
         next_url=search_url([*lasting, ("cursor", answer.next_cursor)]) if answer.next_cursor else "",
         first_url=search_url(lasting) if len(lasting) < len(given) else "",
     )

@@ -30,6 +30,7 @@ class Seat:
     last_seen: float
     heard: float
     load: Load = field(default_factory=Load)
+    proven_token: str | None = None  # the last one that fitted the digest
 
 
 class Presence:

@@ -113,7 +113,7 @@ class Registry:
         seat = self._presence.find(wanted) if wanted else self._presence.at(observed, request.port)
         if seat is None or (wanted is None and seat.keyed):
             return wanted or secrets.token_hex(8), None
-        proven = token is not None and credentials.token_fits(token, seat.token_digest)
+        proven = token is not None and credentials.proves(seat, token)
         if seat.keyed or not (proven or seat.address == observed):
             raise errors.Forbidden("id_taken", "This id belongs to another peer; choose another, or leave it out.")
         return seat.id, seat
@@ -166,7 +166,7 @@ class Registry:
         if seat is None:
             raise errors.NotFound("peer_not_found", "This peer is not registered here (any more): register again.")
         if token is not None:
-            if not credentials.token_fits(token, seat.token_digest):
+            if not credentials.proves(seat, token):
                 raise errors.Unauthenticated(
                     "token_invalid", "This token is not the peer's; register again."
                 )

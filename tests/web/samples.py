@@ -1,4 +1,4 @@
-"""An index and a library with made-up contents, behind the same ports as the real ones, and daemons' pages on top of them."""
+"""An index and a library with made-up contents behind the ports of the real ones, and the pages on top of them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ NOW = datetime(2025, 11, 21, 6, 3, tzinfo=UTC)
 SCRIPT = "<script>alert(1)</script>"
 HOSTILE = (
     SCRIPT,
-    "\"><img src=x onerror=alert(1)>.png",
+    '"><img src=x onerror=alert(1)>.png',
     "' onmouseover='alert(1)",
     "{{ 7*7 }}{% raw %}",
     "javascript:alert(1)",

@@ -114,7 +114,7 @@ function size(number) {
   let value = number / 1000;
   let unit = 0;
   for (; value >= 999.95 && unit < UNITS.length - 1; unit += 1) value /= 1000;
-  return `${value.toFixed(1)}\u00a0${UNITS[unit]}`;
+  return `${value.toFixed(1).replace(/\.0$/, "")}\u00a0${UNITS[unit]}`;
 }
 
 function count(number) {

@@ -242,6 +242,7 @@ async function refresh() {
   const uplink = document.querySelector("[data-uplink]");
   uplink.classList.toggle("is-online", info.is_registered);
   document.querySelector("[data-uplink-text]").textContent = info.is_registered ? "registered with" : "not registered with";
+  document.querySelector("[data-unregistered]").hidden = info.is_registered;
   document.querySelector('[data-stat="shared_files"]').textContent = info.shared_files.toLocaleString("en");
 }
 

@@ -1,0 +1,119 @@
+"""What may be typed after `peer`."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+EXAMPLES = """\
+examples:
+  peer run --share ~/Music --super-peer 192.168.1.5:8080   share a folder with that network
+  peer search blue danube                                  what is there
+  peer get "blue danube.flac" -o ~/Music                   fetch it, proven; again to go on after a stop
+  peer search danube --json | jq -r .id                    one JSON object a line, for programs
+  peer share talk.pdf --tag talks && peer ls               what this machine offers
+
+exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 not found, 4 no source online, 5 proof failed,
+130 interrupted
+"""
+
+
+class ShowVersion(argparse.Action):
+    """Prints the version and ends; it is looked up only when asked for."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            known = version("shoal")
+        except PackageNotFoundError:
+            known = "(not installed)"
+        parser.exit(message=f"peer {known}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; options of all commands may stand before or after the command."""
+    made = argparse.ArgumentParser(
+        prog="peer",
+        description="Find, fetch and share the files of a Shoal network.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_everywhere()],
+    )
+    made.set_defaults(peer=None, super_peer=None, data=None, config=None, json=False)
+    made.add_argument("--version", action=ShowVersion, nargs=0, help="print the version and end")
+    commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _run(commands)
+    _search(commands)
+    _get(commands)
+    _command(commands, "ls", "list what your peer shares")
+    _command(commands, "status", "how your peer is doing")
+    sharing = _command(commands, "share", "share a file or a folder")
+    sharing.add_argument("path", metavar="PATH")
+    sharing.add_argument("--tag", metavar="TAG", action="append", default=[], help="a tag to find it by; repeatable")
+    unsharing = _command(commands, "unshare", "share a file no longer")
+    unsharing.add_argument("id", metavar="ID", help="its id, as `peer ls` shows it")
+    unsharing.add_argument("--delete", action="store_true", help="delete it from this machine, too")
+    return made
+
+
+def _everywhere() -> argparse.ArgumentParser:
+    """Options of every command but `run`. Without defaults of their own, lest one place overwrite the other."""
+    made = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    made.add_argument("--peer", metavar="HOST:PORT", help="your peer (default: 127.0.0.1:9001, or as configured)")
+    made.add_argument(
+        "--super-peer", metavar="HOST:PORT", help="the super-peer (default: your peer's, or as configured)"
+    )
+    made.add_argument("--data", metavar="DIR", help="your peer's data folder, where its owner's token lies")
+    made.add_argument("--config", metavar="FILE", help="configuration file (default: ./config.yaml, if there is one)")
+    made.add_argument("--json", action="store_true", help="one JSON object a line, as in a pipe")
+    return made
+
+
+def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", parents=[_everywhere()]
+    )
+    return made
+
+
+def _search(commands: Any) -> None:
+    made = _command(commands, "search", "find files by words in their names, tags and category")
+    made.add_argument("words", metavar="WORDS", nargs="*", help="all of them must fit; none: everything")
+    made.add_argument("--category", metavar="C", default="", help="document, image, video, audio, archive, code, other")
+    made.add_argument("--tag", metavar="TAG", action="append", default=[], help="having this tag; repeatable")
+    made.add_argument("--ext", metavar="EXT", default="", help="with this extension")
+    made.add_argument("--sort", metavar="BY", default="", help="relevance, name, size, downloads, rating or date")
+    made.add_argument("--limit", metavar="N", default=50, help="at most N results, 1 to 1000 (default: 50)")
+    made.add_argument("--offline", action="store_true", help="also files that nobody online has")
+
+
+def _get(commands: Any) -> None:
+    made = _command(commands, "get", "fetch a file, proven by its SHA-256, and go on with what was begun")
+    made.add_argument("file", metavar="ID|NAME", help="its id, or its name if that is clear enough")
+    made.add_argument("-o", "--output", metavar="PATH", help="file or existing folder to save to (default: here)")
+
+
+def _run(commands: Any) -> None:
+    made = commands.add_parser(
+        "run",
+        help="run a peer that shares and fetches",
+        description="Run a peer until it is told to stop.",
+        epilog="Without --host or --lan only this machine can reach it. Settings come from config.yaml, "
+        "the environment (PEER_PORT and so on) and these flags, the later over the earlier.",
+    )
+    made.add_argument("--config", metavar="FILE", help="configuration file (default: ./config.yaml, if there is one)")
+    where = made.add_mutually_exclusive_group()
+    where.add_argument("--host", metavar="ADDR", help="address to listen on (default: 127.0.0.1)")
+    where.add_argument("--lan", action="store_const", const="0.0.0.0", dest="host", help="listen on all interfaces")
+    made.add_argument("--port", metavar="N", help="port to listen on (default: 9001)")
+    made.add_argument("--share", metavar="DIR", action="append", help="folder to share; repeatable")
+    made.add_argument("--super-peer", metavar="HOST:PORT", help="the super-peer (default: localhost:8080)")
+    made.add_argument("--name", metavar="NAME", help="what others call this peer (default: the machine's name)")
+    made.add_argument("--data", metavar="DIR", help="folder of its key, token and database (default: ./data/peer)")
+    made.add_argument("-v", "--verbose", action="store_true", help="log every request")

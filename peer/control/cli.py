@@ -1,0 +1,88 @@
+"""The command `peer`: reads what was typed, does it, and ends with an exit code that programs can rely on.
+
+`run` becomes the daemon; every other command is short-lived and speaks to daemons. What goes wrong is one line on stderr.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from common.errors import Refusal
+from common.runtime.kinds import ConfigError
+from peer.control.arguments import parser
+from peer.control.exits import Exit, Stop, stop_of
+
+if TYPE_CHECKING:
+    from peer.control.output import Output
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    given = parser().parse_args(arguments)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        return _run(given) if given.command == "run" else _command(given)
+    except ConfigError as error:
+        return _complain(str(error), Exit.USAGE)
+    except KeyboardInterrupt:
+        return _complain("Stopped.", Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read us has gone; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    except OSError as error:
+        return _complain(f"{error.filename or 'The system'}: {error.strerror or error}.", Exit.FAILED)
+
+
+def _run(given: argparse.Namespace) -> int:
+    from common.runtime.settings import load_config
+
+    shares = given.share or [None]
+    flags = {
+        "peer.host": given.host,
+        "peer.port": given.port,
+        "peer.shared_directory": shares[0],
+        "peer.shares": shares[1:] if given.share else None,
+        "peer.super_peer_address": given.super_peer,
+        "peer.name": given.name,
+        "peer.data": given.data,
+        "logging.level": "debug" if given.verbose else None,
+    }
+    loaded = load_config(given.config, os.environ, flags, daemon="peer")
+    # Imported only now and by name, so that a wrong flag is answered at once and no other command loads the daemon.
+    return int(import_module("peer.app").run(loaded.config, loaded.warnings))
+
+
+def _command(given: argparse.Namespace) -> int:
+    from peer.control.output import output_for
+
+    output = output_for(given.json)
+    try:
+        _do(given, output)
+    except Stop as stop:
+        output.stopped(stop)
+        return _complain(stop.detail, stop.exit_code)
+    finally:
+        output.close()
+    return Exit.DONE
+
+
+def _do(given: argparse.Namespace, output: "Output") -> None:
+    import asyncio
+
+    from peer.control.commands import COMMANDS
+    from peer.control.surroundings import Surroundings
+
+    try:
+        asyncio.run(COMMANDS[given.command](Surroundings(given, output), given))
+    except Refusal as refusal:
+        raise stop_of(refusal) from refusal
+
+
+def _complain(detail: str, exit_code: Exit) -> Exit:
+    sys.stderr.write(f"peer: {detail}\n")
+    return exit_code

@@ -1,0 +1,120 @@
+"""The commands that find, fetch and share; each ends by returning, or with a Stop or a Refusal."""
+
+import asyncio
+import os
+from argparse import Namespace
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from common.ids import FileId, is_file_id
+from common.wire.files import FileInfo
+from peer.control.choice import chosen, destination, name_of
+from peer.control.exits import Exit, Stop
+from peer.control.output import shown
+from peer.control.remote import SuperPeer
+from peer.control.surroundings import Network, Surroundings
+from peer.downloads.events import Progress, Resumed, Started
+from peer.downloads.fetch import fetch
+from peer.downloads.part_file import Wanted
+
+MANY = 1000  # as many as one search answers
+SHOWN_CHOICES = 20
+
+
+async def search(here: Surroundings, given: Namespace) -> None:
+    """`peer search WORDS`"""
+    query = [("q", " ".join(given.words)), ("limit", str(given.limit))]
+    query += [(key, value) for key in ("category", "ext", "sort") if (value := getattr(given, key))]
+    query += [("tag", tag) for tag in given.tag]
+    query += [("online", "false")] if given.offline else []
+    async with here.network() as network:
+        here.output.results(await network.super_peer.search(query))
+
+
+async def ls(here: Surroundings, given: Namespace) -> None:
+    """`peer ls`"""
+    async with here.own_peer() as peer:
+        here.output.shared(await peer.files())
+
+
+async def status(here: Surroundings, given: Namespace) -> None:
+    """`peer status`"""
+    async with here.own_peer() as peer:
+        here.output.status(await peer.info())
+
+
+async def share(here: Surroundings, given: Namespace) -> None:
+    """`peer share PATH`"""
+    path = os.path.abspath(given.path)
+    if not await asyncio.to_thread(os.path.exists, path):
+        raise Stop(Exit.NOT_FOUND, "not_found", f"There is no {shown(path)} to share.")
+    async with here.own_peer() as peer:
+        here.output.answered(await peer.share(path, given.tag))
+
+
+async def unshare(here: Surroundings, given: Namespace) -> None:
+    """`peer unshare ID`"""
+    file_id = given.id.lower()
+    if not is_file_id(file_id):
+        raise Stop(Exit.USAGE, "invalid_parameter", "An id has 64 hex digits: `peer ls` shows those of your files.")
+    async with here.own_peer() as peer:
+        here.output.answered(await peer.unshare(file_id, given.delete))
+
+
+async def get(here: Surroundings, given: Namespace) -> None:
+    """`peer get ID|NAME`"""
+    async with here.network() as network:
+        info = await _meant(here, network.super_peer, given.file)
+        name = name_of(info, given.file)
+        folder, name = destination(given.output, here.config.peer.downloads, name)
+        await _fetch(here, network, Wanted(FileId(info.id), info.size, folder, name))
+
+
+async def _meant(here: Surroundings, super_peer: SuperPeer, asked: str) -> FileInfo:
+    """The one file that an id or a name means. Raises Stop when there is none, or more than one."""
+    if is_file_id(asked.lower()):
+        return await super_peer.file(asked.lower())
+    found = chosen(asked, await _search(super_peer, asked, online=False))
+    if len(found) > 1:
+        online = {info.id for info in await _search(super_peer, asked, online=True)}
+        found = [info for info in found if info.id in online] or found
+    if len(found) == 1:
+        return found[0]
+    if found:
+        here.output.choices(found[:SHOWN_CHOICES])
+        raise Stop(Exit.USAGE, "ambiguous", f"{len(found)} files go by “{shown(asked)}”: name one by its id.")
+    detail = f"Nobody shares a file named “{shown(asked)}”: try `peer search WORDS`."
+    raise Stop(Exit.NOT_FOUND, "file_not_found", detail)
+
+
+async def _search(super_peer: SuperPeer, words: str, online: bool) -> list[FileInfo]:
+    query = [("q", words), ("limit", str(MANY)), ("online", str(online).lower())]
+    return (await super_peer.search(query)).results
+
+
+async def _fetch(here: Surroundings, network: Network, wanted: Wanted) -> None:
+    here.output.getting(wanted.name)
+    part, received = "", 0
+    sources = await network.super_peer.sources(wanted.id)
+    try:
+        async with aclosing(fetch(wanted, sources, network.outgoing)) as happenings:
+            async for event in happenings:
+                if isinstance(event, Started):
+                    part = event.part
+                elif isinstance(event, Progress | Resumed):
+                    received = event.received
+                here.output.event(event)
+    except asyncio.CancelledError:
+        kept = f" What came so far is in {part}; the same command goes on from there." if received else ""
+        raise Stop(Exit.INTERRUPTED, "interrupted", f"Stopped.{kept}") from None
+
+
+COMMANDS: dict[str, Callable[[Surroundings, Namespace], Coroutine[Any, Any, None]]] = {
+    "get": get,
+    "ls": ls,
+    "search": search,
+    "share": share,
+    "status": status,
+    "unshare": unshare,
+}

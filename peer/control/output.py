@@ -1,0 +1,108 @@
+"""What a command says: JSON for programs, one object a line, or tables and bars for a person (`terminal.py`).
+
+Lines: `search` writes FileInfos, `ls` SharedFiles, `status` one PeerInfo, `share` and `unshare` the peer's answer, `get` its
+events (`downloads/events.py`); what fails ends with `{"event": "failed", "code", "detail", "exit_code"}`.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, Protocol, TextIO
+
+import msgspec
+
+from common.wire.files import Done, FileInfo, SearchAnswer, SharedFile, ShareAnswer
+from common.wire.peer_daemon import PeerInfo
+from peer.control.exits import Stop
+from peer.downloads.events import Event
+
+# What a terminal, or a reader of logs, might act on: controls, bidirectional marks, line separators, lone surrogates.
+_ACTIVE = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb]")
+
+
+class Output(Protocol):
+    """One way to say it."""
+
+    def results(self, answer: SearchAnswer) -> None: ...
+
+    def choices(self, found: Sequence[FileInfo]) -> None:
+        """The files among which a name does not decide."""
+
+    def shared(self, files: Sequence[SharedFile]) -> None: ...
+
+    def status(self, info: PeerInfo) -> None: ...
+
+    def answered(self, answer: ShareAnswer | Done) -> None: ...
+
+    def getting(self, name: str) -> None:
+        """A fetch begins; `name` comes from outside."""
+
+    def event(self, event: Event) -> None: ...
+
+    def stopped(self, stop: Stop) -> None: ...
+
+    def close(self) -> None:
+        """Nothing more will be said."""
+
+
+def output_for(json_wanted: bool) -> Output:
+    """Lines where they are asked for or stdout is not a terminal, else tables."""
+    if json_wanted or not sys.stdout.isatty():
+        return Lines(sys.stdout)
+    from peer.control.terminal import Terminal  # takes rich, which programs need not wait for
+
+    return Terminal()
+
+
+class Lines:
+    """JSON, one object a line, each out at once."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def results(self, answer: SearchAnswer) -> None:
+        self._each(answer.results)
+
+    def choices(self, found: Sequence[FileInfo]) -> None:
+        self._each(found)
+
+    def shared(self, files: Sequence[SharedFile]) -> None:
+        self._each(files)
+
+    def status(self, info: PeerInfo) -> None:
+        self._say(info)
+
+    def answered(self, answer: ShareAnswer | Done) -> None:
+        self._say(answer)
+
+    def getting(self, name: str) -> None:
+        pass
+
+    def event(self, event: Event) -> None:
+        self._say(event)
+
+    def stopped(self, stop: Stop) -> None:
+        self._say({"event": "failed", "code": stop.code, "detail": stop.detail, "exit_code": int(stop.exit_code)})
+
+    def close(self) -> None:
+        self._out.flush()
+
+    def _each(self, items: Sequence[Any]) -> None:
+        for item in items:
+            self._out.write(line(item))
+        self._out.flush()
+
+    def _say(self, item: Any) -> None:
+        self._each([item])
+
+
+def line(item: Any) -> str:
+    """One JSON object and a newline, with nothing in it that a terminal would act on."""
+    text = json.dumps(msgspec.to_builtins(item), ensure_ascii=False, separators=(",", ":"))
+    return _ACTIVE.sub(lambda active: f"\\u{ord(active[0]):04x}", text) + "\n"
+
+
+def shown(text: str) -> str:
+    """Text from outside, fit for a terminal: what is not printable is a replacement character."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,0 +1,159 @@
+"""The two daemons that a command speaks to: the super-peer, and the owner's peer on this machine.
+
+Whatever goes wrong is a Stop whose one line says what to do next.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+from yarl import URL
+
+from common.http.outgoing import Outgoing, OutgoingError, read_bounded
+from common.wire.files import Done, FileInfo, SearchAnswer, SharedFile, ShareAnswer, ShareRequest, Source
+from common.wire.peer_daemon import PeerInfo
+from peer.control.exits import Exit, Stop, exit_of
+
+T = TypeVar("T")
+Query = Sequence[tuple[str, str]]
+
+LARGEST_ANSWER = 16 * 1024 * 1024
+HASHING_DEADLINE = 3600.0  # seconds; a share is answered when its bytes are hashed
+PAGE = 1000
+
+
+class SuperPeer:
+    """The index of the network."""
+
+    def __init__(self, outgoing: Outgoing, address: str) -> None:
+        self._outgoing = outgoing
+        self._address = address
+
+    async def search(self, query: Query) -> SearchAnswer:
+        """One page of what is found."""
+        return await self._get("/api/v1/files/search", SearchAnswer, query)
+
+    async def file(self, file_id: str) -> FileInfo:
+        """One file; not found when nobody announced it."""
+        return await self._get(f"/api/v1/files/{file_id}", FileInfo)
+
+    async def sources(self, file_id: str) -> list[Source]:
+        """Who is online and holds it, best first."""
+        return await self._get(f"/api/v1/files/{file_id}/sources", list[Source])
+
+    async def _get(self, path: str, kind: type[T], query: Query = ()) -> T:
+        with self._explained():
+            return await self._outgoing.get_json(url_of(self._address, path, query), kind, limit=LARGEST_ANSWER)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        advice = (
+            f"The super-peer at {self._address} does not answer. Is it running? "
+            "Start one with `superpeer`, or name another with --super-peer HOST:PORT."
+        )
+        with explained(advice):
+            yield
+
+
+class OwnPeer:
+    """The peer on this machine. `token_file` holds its owner's token."""
+
+    def __init__(self, outgoing: Outgoing, address: str, token_file: str) -> None:
+        self._outgoing = outgoing
+        self._address = address
+        self._token_file = token_file
+
+    async def info(self, deadline: float = 15.0) -> PeerInfo:
+        """What it says of itself."""
+        with self._explained():
+            return await self._outgoing.get_json(self._url("/api/v1/info"), PeerInfo, deadline=deadline)
+
+    async def files(self) -> list[SharedFile]:
+        """All that it offers."""
+        found: list[SharedFile] = []
+        query: Query | None = [("limit", str(PAGE))]
+        while query is not None:
+            async with self._ask("GET", self._url("/api/v1/files", query)) as response:
+                found += msgspec.json.decode(await read_bounded(response, LARGEST_ANSWER), type=list[SharedFile])
+                following = response.links.get("next", {}).get("url")
+                query = list(URL(str(following)).query.items()) if following else None
+        return found
+
+    async def share(self, path: str, tags: list[str]) -> ShareAnswer:
+        """Offers a file or folder."""
+        body = msgspec.json.encode(ShareRequest(path, tags))
+        return await self._command("POST", self._url("/api/v1/files/share"), ShareAnswer, body, HASHING_DEADLINE)
+
+    async def unshare(self, file_id: str, delete: bool) -> Done:
+        """Offers it no longer."""
+        query = [("delete", "true")] if delete else []
+        return await self._command("DELETE", self._url(f"/api/v1/files/unshare/{file_id}", query), Done)
+
+    async def _command(
+        self, method: str, url: str, kind: type[T], body: bytes | None = None, deadline: float = 15.0
+    ) -> T:
+        headers = {"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"}
+        async with self._ask(method, url, headers, body, deadline) as response:
+            return msgspec.json.decode(await read_bounded(response, LARGEST_ANSWER), type=kind)
+
+    @asynccontextmanager
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        deadline: float = 15.0,
+    ) -> AsyncIterator[Any]:
+        with self._explained():
+            async with self._outgoing.request(
+                method, url, headers=headers, body=body, deadline=deadline, head_deadline=deadline
+            ) as response:
+                yield response
+
+    def _url(self, path: str, query: Query = ()) -> str:
+        return url_of(self._address, path, query)
+
+    def _token(self) -> str:
+        try:
+            with open(self._token_file, encoding="ascii") as file:
+                return file.read(1024).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "not a token"
+            detail = f"No owner's token in {self._token_file} ({why}). Name your peer's data folder with --data DIR."
+            raise Stop(Exit.USAGE, "token_required", detail) from None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        advice = f"No peer answers at {self._address}. Start yours with `peer run`, or say where it is with --peer HOST:PORT."
+        try:
+            with explained(advice):
+                yield
+        except Stop as stop:
+            if stop.code == "token_invalid":
+                stop.detail = (
+                    f"The peer at {self._address} does not know the token in {os.path.abspath(self._token_file)}. "
+                    "Name its data folder with --data DIR."
+                )
+            raise
+
+
+@contextmanager
+def explained(unreachable: str) -> Iterator[None]:
+    """Turns what a daemon refuses, or that it is not there, into a Stop."""
+    try:
+        yield
+    except OutgoingError as error:
+        if error.status is None:
+            code = "timed_out" if error.code == "timed_out" else "unreachable"
+            raise Stop(Exit.FAILED, code, unreachable) from error
+        raise Stop(exit_of(error.code), error.code, error.detail) from error
+    except msgspec.DecodeError as error:
+        raise Stop(Exit.FAILED, "invalid_body", f"The answer cannot be understood: {error}.") from error
+
+
+def url_of(address: str, path: str, query: Query = ()) -> str:
+    """The URL of `path` on a daemon at HOST:PORT."""
+    return str(URL(f"http://{address}{path}").with_query(query))

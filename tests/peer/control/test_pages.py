@@ -1,0 +1,69 @@
+"""The peer's own page: what anybody sees, and what only waits for the owner."""
+
+from typing import Any
+
+import pytest
+
+from common.errors import Invalid
+from peer.control.pages import _page_number
+from tests.web import samples
+from tests.web.html import Page
+
+
+async def page_of(aiohttp_client: Any, library: samples.SampleLibrary, path: str = "/", **info: Any) -> Page:
+    answer = await (await aiohttp_client(samples.peer_app(library, samples.peer_info(**info)))).get(path)
+    assert answer.status == 200
+    return Page(await answer.text())
+
+
+def many(number: int) -> samples.SampleLibrary:
+    return samples.SampleLibrary([samples.shared_file(f"file {n}.txt") for n in range(number)])
+
+
+async def test_it_tells_who_it_is_and_what_it_shares(aiohttp_client: Any) -> None:
+    page = await page_of(aiohttp_client, many(2))
+    assert "Study" in page.texts["bdi"]
+    assert samples.KEYED_ID in page.texts["code"]
+    assert "file 1.txt" in page.texts["bdi"]
+    hidden = {
+        name: "hidden" in a for _, a in page.elements for name in ("data-unregistered", "id") if a.get(name) == ""
+    }
+    assert hidden == {"data-unregistered": True}
+
+
+async def test_an_unregistered_peer_says_what_to_do(aiohttp_client: Any) -> None:
+    page = await page_of(aiohttp_client, many(0), is_registered=False, last_heartbeat=None)
+    (notice,) = [a for a in page.all("p") if "data-unregistered" in a]
+    assert "hidden" not in notice
+    assert "never" in page.text
+    assert "peer share DIR" in page.texts["code"]
+
+
+async def test_a_search_narrows_the_list(aiohttp_client: Any) -> None:
+    page = await page_of(aiohttp_client, many(12), "/?q=file+1&category=document")
+    assert "3 files found" in page.text.replace("\u00a0", " ")
+    page = await page_of(aiohttp_client, many(12), "/?q=other")
+    assert "Nothing here fits." in page.text
+
+
+async def test_a_long_list_has_pages(aiohttp_client: Any) -> None:
+    page = await page_of(aiohttp_client, many(201), "/?q=file&page=2")
+    assert len([a for a in page.all("li") if a.get("data-file")]) == 100
+    links = {a["rel"]: a["href"] for a in page.all("a") if "rel" in a}
+    assert links == {"prev": "/?q=file", "next": "/?q=file&page=3"}
+    last = await page_of(aiohttp_client, many(201), "/?q=file&page=3")
+    assert [a["rel"] for a in last.all("a") if "rel" in a] == ["prev"]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "1e9", "٣", "99999999", "1" * 5000])
+def test_a_page_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        _page_number(text)
+    assert refused.value.code == "invalid_parameter"
+
+
+async def test_the_token_is_never_asked_for_by_the_server(aiohttp_client: Any) -> None:
+    page = await page_of(aiohttp_client, many(1))
+    (token,) = [control for control in page.all("input") if control["id"] == "token"]
+    assert "name" not in token
+    assert token["type"] == "password"

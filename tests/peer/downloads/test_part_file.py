@@ -1,0 +1,205 @@
+"""The part file: what room there must be, whose it is, and what may stand in its way."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.content.names import safe_name
+from common.errors import Refusal
+from common.ids import EMPTY_FILE_ID, FileId
+from peer.downloads.part_file import PartFile, Wanted, part_name
+
+MIB = 1 << 20
+WANTED = Wanted(FileId("ab" * 32), 4 * MIB, "", "film.tar.gz")
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> Wanted:
+    return replace(WANTED, folder=str(tmp_path))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MiB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True)
+    if mounting.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def refused(wanted: Wanted) -> Refusal:
+    with pytest.raises(Refusal) as caught, closing(PartFile(wanted)):
+        pass
+    return caught.value
+
+
+def test_a_file_that_has_no_room_is_refused_before_the_first_byte(small_disk: Path) -> None:
+    refusal = refused(replace(WANTED, folder=str(small_disk)))
+    assert refusal.code == "disk_full"
+    assert "Free some space" in refusal.detail
+    assert os.listdir(small_disk) == []
+
+
+def test_what_is_there_already_needs_no_room(small_disk: Path) -> None:
+    wanted = replace(WANTED, folder=str(small_disk), size=2 * MIB - 65536)
+    (small_disk / part_name(wanted.name, wanted.id)).write_bytes(bytes(MIB + MIB // 2))
+    with closing(PartFile(wanted)) as part:
+        assert part.received == MIB + MIB // 2
+
+
+def test_a_disk_that_fills_up_meanwhile_keeps_what_came(small_disk: Path) -> None:
+    wanted = replace(WANTED, folder=str(small_disk), size=MIB + MIB // 2)
+    with closing(PartFile(wanted)) as part:
+        part.append([bytes(MIB // 2)])
+        other = small_disk / "other"
+        other.write_bytes(bytes(MIB))
+        with pytest.raises(Refusal) as caught:
+            part.append([bytes(MIB)])
+        assert caught.value.code == "disk_full"
+        assert part.received == MIB // 2
+        other.unlink()
+        part.append([bytes(MIB)])
+        part.flush()
+        assert Path(part.publish()).stat().st_size == wanted.size
+
+
+LIMITED = """
+import resource, signal, sys
+from peer.downloads.part_file import PartFile, Wanted
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+part = PartFile(Wanted("ab" * 32, 4 << 20, sys.argv[1], "film.tar.gz"))
+try:
+    part.append([bytes(1 << 19)] * 3)
+except Exception as error:
+    print(error.code, part.received)
+"""
+
+
+def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, "-c", LIMITED, tmp_path], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["disk_full", "0"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1 << 20
+
+
+def test_a_size_that_no_disk_has_is_refused(wanted: Wanted) -> None:
+    assert refused(replace(wanted, size=1 << 53)).code == "disk_full"
+    assert os.listdir(wanted.folder) == []
+
+
+def test_more_bytes_than_announced_are_not_written(wanted: Wanted) -> None:
+    with closing(PartFile(replace(wanted, size=10))) as part:
+        part.append([b"12345", b"678"])
+        with pytest.raises(ValueError, match="more bytes"):
+            part.append([b"901"])
+        assert Path(part.path).read_bytes() == b"12345678"
+
+
+def test_thousands_of_small_pieces_are_one_write(wanted: Wanted) -> None:
+    with closing(PartFile(wanted)) as part:
+        part.append([b"%d" % (number % 10) for number in range(5000)])
+        assert Path(part.path).read_bytes() == b"0123456789" * 500
+
+
+@pytest.mark.parametrize("what", ["link", "fifo", "folder"])
+def test_what_is_no_file_of_ours_is_not_opened(wanted: Wanted, tmp_path: Path, what: str) -> None:
+    at, canary = tmp_path / part_name(wanted.name, wanted.id), tmp_path / "canary"
+    canary.write_bytes(b"sings")
+    if what == "link":
+        at.symlink_to(canary)
+    elif what == "fifo":
+        os.mkfifo(at)
+    else:
+        at.mkdir()
+    assert refused(wanted).code == "invalid_path"
+    assert canary.read_bytes() == b"sings"
+    assert at.is_symlink() or at.exists()
+
+
+def test_a_second_name_of_another_file_is_dropped_and_the_file_left_alone(wanted: Wanted, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    canary.write_bytes(b"sings")
+    os.link(canary, tmp_path / part_name(wanted.name, wanted.id))
+    with closing(PartFile(wanted)) as part:
+        assert part.received == 0
+        part.append([b"x"])
+    assert canary.read_bytes() == b"sings"
+
+
+def test_only_one_holds_it(wanted: Wanted) -> None:
+    with closing(PartFile(wanted)) as part:
+        part.append([b"x"])
+        assert refused(wanted).code == "download_running"
+        assert Path(part.path).exists()
+    with closing(PartFile(wanted)) as part:
+        assert part.received == 1
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_so(wanted: Wanted, tmp_path: Path) -> None:
+    refusal = refused(replace(wanted, folder=str(tmp_path / "gone")))
+    assert refusal.code == "invalid_path"
+    assert "gone" in refusal.detail
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_publishing_takes_the_first_free_name(wanted: Wanted, tmp_path: Path, count: int) -> None:
+    paths = []
+    for _ in range(count + 1):
+        with closing(PartFile(replace(wanted, size=1))) as part:
+            part.append([b"x"])
+            paths.append(Path(part.publish()).name)
+    assert paths == ["film.tar.gz", "film (2).tar.gz", "film (3).tar.gz", "film (4).tar.gz"][: count + 1]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_empty_part_does_not_stay_but_an_empty_file_does(wanted: Wanted, tmp_path: Path) -> None:
+    PartFile(wanted).close()
+    assert os.listdir(tmp_path) == []
+    with closing(PartFile(replace(wanted, id=EMPTY_FILE_ID, size=0))) as part:
+        part.publish()
+    assert os.listdir(tmp_path) == ["film.tar.gz"]
+
+
+HOSTILE = [
+    "../../x",
+    "/etc/passwd",
+    "CON",
+    "a" * 255,
+    "ä" * 200 + ".txt",
+    "..",
+    ".",
+    "",
+    "\x1b[2Jx",
+    "a\0b",
+    "\u202egpj.exe",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_stay_in_the_folder(wanted: Wanted, tmp_path: Path, name: str) -> None:
+    with closing(PartFile(replace(wanted, name=safe_name(name), size=1))) as part:
+        part.append([b"x"])
+        path = Path(part.publish())
+    assert path.parent == tmp_path
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1))
+def test_a_part_name_fits_any_disk_and_names_its_content(name: str) -> None:
+    made = part_name(name, WANTED.id)
+    assert len(os.fsencode(made)) <= 255
+    assert made.endswith(".abababab.part")
+    assert made.startswith(name) or len(os.fsencode(name)) > 240
