@@ -1,7 +1,7 @@
 """The families of refusal. A rule raises one; only the HTTP edge knows which status a family has.
 
-Every refusal carries a stable `code` (a promise to programs, listed in CODES with its title) and a `detail` written for a
-person: what was wrong and what to do next.
+Every refusal carries a stable `code` (a promise to programs, listed in CODES with its title) and a `detail` written
+for a person: what was wrong and what to do next.
 """
 
 from typing import Any

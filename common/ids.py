@@ -1,7 +1,7 @@
 """Typed ids and the shapes they must have.
 
-A file's id is the lower-case hex SHA-256 of its bytes. The id of a peer with a key is derived from that key, so nobody can
-claim another's; keyless programs may choose any other short word, never one of that form.
+A file's id is the lower-case hex SHA-256 of its bytes. The id of a peer with a key is derived from that key, so
+nobody can claim another's; keyless programs may choose any other short word, never one of that form.
 """
 
 import base64

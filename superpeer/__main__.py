@@ -49,14 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for warning in loaded.warnings:
             logging.getLogger("shoal.config").warning(warning)
         # Imported here, so that a wrong flag is answered at once.
+        from common.database.folder_lock import FolderInUse
+        from common.database.sqlite import DatabaseUnusable
         from superpeer.app import SuperPeer
-        from superpeer.database.connections import DatabaseUnusable
     except ConfigError as error:
         return _cannot_start(error)
     settings = loaded.config.super_peer
     try:
         asyncio.run(run(SuperPeer(loaded.config), settings.host, settings.port))
-    except (StartError, DatabaseUnusable, OSError) as error:
+    except (StartError, DatabaseUnusable, FolderInUse, OSError) as error:
         return _cannot_start(error)
     return 0
 

@@ -9,8 +9,16 @@ from pathlib import Path
 
 from aiohttp import web
 
-from common.database.lock import FolderLock, lock_folder
-from common.http.addresses import Network, Profile, canonical, client_address, profile_of, source_allowed
+from common.database.folder_lock import FolderLock
+from common.http.addresses import (
+    Network,
+    Profile,
+    canonical,
+    client_address,
+    is_loopback_host,
+    profile_of,
+    source_allowed,
+)
 from common.http.application import Boundary, make_application
 from common.http.callers import own_names, super_peer_callers
 from common.http.connection import ConnectionLimits
@@ -49,7 +57,7 @@ EXPIRY = 1.0
 @lru_cache(maxsize=4096)
 def one_spelling(remote: str, forwarded: str | None, trusted: tuple[Network, ...]) -> str:
     """Who asks, for comparing addresses as text. Kept, since every heartbeat asks."""
-    return client_address(str(canonical(remote)), forwarded or None, trusted)
+    return client_address(remote, forwarded or None, trusted)
 
 
 class SuperPeer:
@@ -107,8 +115,8 @@ class SuperPeer:
         self.limits = ConnectionLimits(
             total=settings.max_connections,
             per_address=settings.max_connections_per_address,
-            allowed=lambda address: source_allowed(canonical(address), profile),
-            exempt=lambda address: canonical(address).is_loopback,
+            allowed=lambda address: not address or source_allowed(canonical(address), profile),
+            exempt=is_loopback_host,
         )
         self._jobs = self._make_jobs()
 
@@ -121,8 +129,7 @@ class SuperPeer:
         return jobs
 
     async def open(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = lock_folder(self._folder)
+        self._lock = FolderLock.acquire(self._folder)
         await self.database.open()
         await self._registry.open()
         self._jobs.start()

@@ -6,8 +6,10 @@ outside reaches a browser. Imported with the first page only, because markupsafe
 
 import re
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 
@@ -32,12 +34,10 @@ def size(number: int) -> str:
     """Bytes for a reader, decimal as in the configuration: `1.5 MB`."""
     if number < 1000:
         return f"{number}\u00a0B"
-    value = number / 1000
-    for unit in _UNITS[:-1]:
-        if value < 999.95:
-            return f"{value:.1f}".removesuffix(".0") + f"\u00a0{unit}"
-        value /= 1000
-    return f"{value:,.1f}\u00a0{_UNITS[-1]}"
+    value, unit = number / 1000, 0
+    while value >= 999.95 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:,.1f}".removesuffix(".0") + f"\u00a0{_UNITS[unit]}"
 
 
 def count(number: int) -> str:
@@ -116,6 +116,13 @@ def endpoint(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def url_text(value: str | Mapping[str, str]) -> str:
+    """A piece of a path, or a query; unlike jinja2's own it survives lone surrogates."""
+    if isinstance(value, str):
+        return quote(value, safe="", errors="replace")
+    return urlencode(value, errors="replace")
+
+
 def web_address(url: str) -> bool:
     """True for an address that a page may link to."""
     return url.startswith(("http://", "https://"))
@@ -135,5 +142,6 @@ FILTERS = {
     "stamp": stamp,
     "ticks": ticks,
     "time": time,
+    "urlencode": url_text,
 }
 TESTS = {"web_address": web_address}

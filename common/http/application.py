@@ -1,8 +1,8 @@
-"""The boundary every request crosses, in both daemons: request id, form of the request, Host and Origin, the error exit,
-counting, headers that protect browsers.
+"""The boundary every request crosses, in both daemons: request id, form of the request, Host and Origin, the error
+exit, counting, headers that protect browsers.
 
-Guarantees: no exception leaves as anything but a problem document (or, for a person's browser, a page with the same words);
-no handler runs for a Host or Origin that may not call it.
+Guarantees: no exception leaves as anything but a problem document (or, for a person's browser, a page with the same
+words); no handler runs for a Host or Origin that may not call it.
 """
 
 import logging

@@ -1,7 +1,8 @@
-"""Reading what a request brings: `read_json` for bodies, `read_query` for parameters. Every handler's input passes here, once.
+"""Reading what a request brings: `read_json` for bodies, `read_query` for parameters. Every handler's input passes
+here, once.
 
-What passes is exactly of the declared type: application/json with a length, uncompressed, at most `limit` bytes, come in time;
-no duplicate keys, NaN, lone surrogates, NUL, integers beyond 2^53 or nesting beyond 16 levels.
+What passes is exactly of the declared type: application/json with a length, uncompressed, at most `limit` bytes, come
+in time; no duplicate keys, NaN, lone surrogates, NUL, integers beyond 2^53 or nesting beyond 16 levels.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
-"""The daemon's side of a TCP connection, over aiohttp's parser: who may connect, how many, how slowly, and what the parser's
-own errors look like.
+"""The daemon's side of a TCP connection, over aiohttp's parser: who may connect, how many, how slowly, and what the
+parser's own errors look like.
 
-Guarantees: a head that does not come within `HEAD_DEADLINE` and an answer that is not read within its deadline end the
-connection; bytes that are not HTTP are answered by a problem document; beyond the limits a connection is told so and closed.
+Guarantees: a head that does not come within `HEAD_DEADLINE` and an answer that is not read within its deadline end
+the connection; bytes that are not HTTP are answered by a problem document; beyond the limits a connection is told so
+and closed.
 """
 
 import asyncio
@@ -26,7 +27,8 @@ BUFFERED = 64 * 1024  # an answer up to this size is handed to the kernel at onc
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """At most `total` connections, `per_address` from one address (loopback is not counted), only from `allowed` sources."""
+    """At most `total` connections, `per_address` from one address (loopback is not counted), only from `allowed`
+    sources."""
 
     total: int
     per_address: int
@@ -93,7 +95,7 @@ class Connection(web.RequestHandler):
         answer.force_close()
         return answer
 
-    def finish_response(  # type: ignore[override]  # the same coroutine, handed on without another around it
+    def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         size = resp.content_length if isinstance(resp, web.Response) else None

@@ -74,7 +74,7 @@ def _plain(path: str) -> str:
 
 def _operation(endpoint: Endpoint, schema_of: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{endpoint.method.lower()}_{re.sub(r'[^a-z0-9]+', '_', _plain(endpoint.path).lower()).strip('_')}",
+        "operationId": "_".join([endpoint.method.lower(), *re.findall("[a-z0-9]+", _plain(endpoint.path).lower())]),
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "parameters": [*_path_parameters(endpoint.path), *_query_parameters(endpoint.query)],

@@ -1,7 +1,7 @@
 """From an application to a listening daemon, and back: sockets, signals, a clean end.
 
-Guarantees: whatever keeps a daemon from starting is told in one line (StartError); SIGTERM and SIGINT end it in order within
-ten seconds, a second one at once.
+Guarantees: whatever keeps a daemon from starting is told in one line (StartError); SIGTERM and SIGINT end it in order
+within ten seconds, a second one at once.
 """
 
 import asyncio

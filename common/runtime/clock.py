@@ -1,6 +1,7 @@
 """The two clocks. Rules take `now` as an argument; only edges hold a Clock, and tests move a ManualClock by hand.
 
-`now` is wall time (what people and files are told), `monotonic` never jumps (what durations and deadlines are measured by).
+`now` is wall time (what people and files are told), `monotonic` never jumps (what durations and deadlines are
+measured by).
 """
 
 import time

@@ -48,7 +48,7 @@ def _read_text(path: str, place: str) -> str:
     if len(raw) > LARGEST_FILE:
         raise ConfigError(f"{place}: larger than {LARGEST_FILE // 1024} KiB, which no configuration is")
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{place}, line {line}: byte {raw[error.start]:#04x} is not UTF-8") from None

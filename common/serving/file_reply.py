@@ -1,10 +1,10 @@
 """A file as an HTTP answer: ranges, validators, zero-copy, and never a mix of two versions.
 
-Guarantees: an answer that reaches its full Content-Length is of one version. Size, modification time and inode are compared
-before each block, and before the last bytes; when they differ the connection is cut. `sendfile` hands page-cache pages to
-the kernel that are read only when the peer's side takes them, so the last `HELD_BACK` bytes are copied instead: by the time
-the very last of them leave, nothing that was handed over before is still unread. A reader that takes no block within
-`BLOCK_DEADLINE` is cut off.
+Guarantees: an answer that reaches its full Content-Length is of one version. Size, modification time and inode are
+compared before each block, and before the last bytes; when they differ the connection is cut. `sendfile` hands
+page-cache pages to the kernel that are read only when the peer's side takes them, so the last `HELD_BACK` bytes are
+copied instead: by the time the very last of them leave, nothing that was handed over before is still unread. A reader
+that takes no block within `BLOCK_DEADLINE` is cut off.
 """
 
 import asyncio
@@ -123,7 +123,10 @@ def _headers(served: Served) -> dict[str, str]:
 
 
 def _wanted(request: web.Request, served: Served, etag: str) -> ByteRange | None:
-    """The range to serve. One that cannot be met is ignored when `If-Range` says that it was meant for another version."""
+    """The range to serve.
+
+    One that cannot be met is ignored when `If-Range` says that it was meant for another version.
+    """
     if not if_range_matches(request.headers.get("If-Range"), etag, served.modified):
         return None
     return parse_range(request.headers.get("Range"), served.version.size)
@@ -175,7 +178,8 @@ async def _send_by_reference(request: web.Request, served: Served, position: int
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the reader is gone")
     if hasattr(os, "posix_fadvise"):
-        # What follows is read from the disk while this block is on its way, so that a cold file does not hold up the loop.
+        # What follows is read from the disk while this block is on its way, so that a cold file does not hold up
+        # the loop.
         os.posix_fadvise(served.fd, position + count, LARGEST_BLOCK, os.POSIX_FADV_WILLNEED)
     return await asyncio.get_running_loop().sendfile(transport, served, position, count, fallback=False)  # type: ignore[arg-type]
 

@@ -1,7 +1,8 @@
 """Events on `/ws`, one JSON object a text frame: `{type, data, timestamp}`.
 
-The server speaks first. A listener may send `{type: "subscribe", data: {topics}}` to hear of some topics only; a listener too
-slow to read misses events and is then told the state anew; what it sends that nobody knows gets an `error` event.
+The server speaks first. A listener may send `{type: "subscribe", data: {topics}}` to hear of some topics only; a
+listener too slow to read misses events and is then told the state anew; what it sends that nobody knows gets an
+`error` event.
 """
 
 from datetime import datetime

@@ -1,9 +1,9 @@
 """Files: what a peer announces, what the super-peer answers, what a peer lists.
 
-A peer announces its catalogue in deltas: `{catalogue_id, base_version, add, remove}`, at most 1,000 entries a call. A call is
-accepted when `base_version` is the version held, and raises it by one; `base_version: 0` begins anew, and what it does not
-announce again goes with the call that says `complete`. Repeating a call is harmless: it is refused as out of step with the
-version held, from which the peer sees that it had been accepted.
+A peer announces its catalogue in deltas: `{catalogue_id, base_version, add, remove}`, at most 1,000 entries a call. A
+call is accepted when `base_version` is the version held, and raises it by one; `base_version: 0` begins anew, and
+what it does not announce again goes with the call that says `complete`. Repeating a call is harmless: it is refused
+as out of step with the version held, from which the peer sees that it had been accepted.
 """
 
 from datetime import datetime

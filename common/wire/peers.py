@@ -1,8 +1,9 @@
 """Peers speak with their super-peer.
 
-A peer with a key: `challenge` → nonce → `register` (signed over nonce, id, address and port) → token, then `heartbeat` every
-`heartbeat_interval` seconds with a rising `sequence`, at last `unregister`. A keyless program starts at `register`. Each
-answer names the catalogue version that the super-peer holds, so whoever lost something knows at once. All may be repeated.
+A peer with a key: `challenge` → nonce → `register` (signed over nonce, id, address and port) → token, then
+`heartbeat` every `heartbeat_interval` seconds with a rising `sequence`, at last `unregister`. A keyless program
+starts at `register`. Each answer names the catalogue version that the super-peer holds, so whoever lost something
+knows at once. All may be repeated.
 """
 
 from datetime import datetime

@@ -117,3 +117,18 @@ def _run(commands: Any) -> None:
     made.add_argument("--name", metavar="NAME", help="what others call this peer (default: the machine's name)")
     made.add_argument("--data", metavar="DIR", help="folder of its key, token and database (default: ./data/peer)")
     made.add_argument("-v", "--verbose", action="store_true", help="log every request")
+
+
+def run_settings(given: argparse.Namespace) -> dict[str, Any]:
+    """What `peer run` was given, by the names of the settings. `--share` replaces all configured shares."""
+    first, *more = given.share or [None]
+    return {
+        "peer.host": given.host,
+        "peer.port": given.port,
+        "peer.shared_directory": first,
+        "peer.shares": more if first else None,
+        "peer.super_peer_address": given.super_peer,
+        "peer.name": given.name,
+        "peer.data": given.data,
+        "logging.level": "debug" if given.verbose else None,
+    }

@@ -9,7 +9,7 @@ from peer.control.exits import Exit, Stop
 
 
 def chosen(name: str, found: Sequence[FileInfo]) -> list[FileInfo]:
-    """Those of `found` that go by `name`: exactly, else but for case, else all. One is the answer, more are a choice."""
+    """Those that go by `name`: exactly, else but for case, else all. One is the answer, more are a choice."""
     exact = [info for info in found if name in _names(info)]
     folded = [info for info in found if name.casefold() in map(str.casefold, _names(info))]
     return exact or folded or list(found)
@@ -25,7 +25,7 @@ def _names(info: FileInfo) -> list[str]:
 
 
 def destination(output: str | None, downloads: str, name: str) -> tuple[str, str]:
-    """(folder, name) to save under: `output` is a file, a folder or None; `name` comes from outside and is made safe."""
+    """(folder, name) to save under. `output`: a file, a folder or None; `name` comes from outside and is made safe."""
     safe = safe_name(name.rpartition("/")[2])
     if output is None:
         os.makedirs(downloads or ".", exist_ok=True)

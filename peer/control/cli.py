@@ -1,6 +1,6 @@
 """The command `peer`: reads what was typed, does it, and ends with an exit code that programs can rely on.
 
-`run` becomes the daemon; every other command is short-lived and speaks to daemons. What goes wrong is one line on stderr.
+`run` becomes the daemon; every other command is short and speaks to daemons. What goes wrong is one line on stderr.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import Refusal
 from common.runtime.kinds import ConfigError
-from peer.control.arguments import parser
+from peer.control.arguments import parser, run_settings
 from peer.control.exits import Exit, Stop, stop_of
 
 if TYPE_CHECKING:
@@ -41,18 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> int:
     from common.runtime.settings import load_config
 
-    shares = given.share or [None]
-    flags = {
-        "peer.host": given.host,
-        "peer.port": given.port,
-        "peer.shared_directory": shares[0],
-        "peer.shares": shares[1:] if given.share else None,
-        "peer.super_peer_address": given.super_peer,
-        "peer.name": given.name,
-        "peer.data": given.data,
-        "logging.level": "debug" if given.verbose else None,
-    }
-    loaded = load_config(given.config, os.environ, flags, daemon="peer")
+    loaded = load_config(given.config, os.environ, run_settings(given), daemon="peer")
     # Imported only now and by name, so that a wrong flag is answered at once and no other command loads the daemon.
     return int(import_module("peer.app").run(loaded.config, loaded.warnings))
 
@@ -81,6 +70,8 @@ def _do(given: argparse.Namespace, output: "Output") -> None:
         asyncio.run(COMMANDS[given.command](Surroundings(given, output), given))
     except Refusal as refusal:
         raise stop_of(refusal) from refusal
+    except ConfigError as error:
+        raise Stop(Exit.USAGE, "config_invalid", str(error)) from error
 
 
 def _complain(detail: str, exit_code: Exit) -> Exit:

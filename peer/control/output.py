@@ -1,7 +1,7 @@
 """What a command says: JSON for programs, one object a line, or tables and bars for a person (`terminal.py`).
 
-Lines: `search` writes FileInfos, `ls` SharedFiles, `status` one PeerInfo, `share` and `unshare` the peer's answer, `get` its
-events (`downloads/events.py`); what fails ends with `{"event": "failed", "code", "detail", "exit_code"}`.
+Lines: `search` writes FileInfos, `ls` SharedFiles, `status` a PeerInfo, `share` and `unshare` the peer's answer, `get`
+its events (`downloads/events.py`); what fails ends with `{"event": "failed", "code", "detail", "exit_code"}`.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO
 
 import msgspec
 
-from common.wire.files import Done, FileInfo, SearchAnswer, SharedFile, ShareAnswer
+from common.wire.files import Done, FileInfo, SearchAnswer, ShareAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
 from peer.control.exits import Stop
 from peer.downloads.events import Event

@@ -12,7 +12,7 @@ import msgspec
 from yarl import URL
 
 from common.http.outgoing import Outgoing, OutgoingError, read_bounded
-from common.wire.files import Done, FileInfo, SearchAnswer, SharedFile, ShareAnswer, ShareRequest, Source
+from common.wire.files import Done, FileInfo, SearchAnswer, ShareAnswer, SharedFile, ShareRequest, Source
 from common.wire.peer_daemon import PeerInfo
 from peer.control.exits import Exit, Stop, exit_of
 
@@ -127,7 +127,7 @@ class OwnPeer:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        advice = f"No peer answers at {self._address}. Start yours with `peer run`, or say where it is with --peer HOST:PORT."
+        advice = f"No peer answers at {self._address}. Start yours with `peer run`, or name it with --peer HOST:PORT."
         try:
             with explained(advice):
                 yield

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from os import environ, path
 
 from common.http.addresses import Profile, Reach, canonical, reach, url_host
-from common.http.outgoing import Outgoing, Policy, endpoint
+from common.http.dialling import Policy, endpoint
+from common.http.outgoing import Outgoing
 from common.runtime.config import Config
 from common.runtime.kinds import ADDRESS
 from common.runtime.settings import load_config
@@ -64,7 +65,7 @@ class Surroundings:
     async def _peers_super_peer(self) -> str | None:
         async with self.own_peer() as peer:
             try:
-                return ADDRESS.read((await peer.info(LOOK_DEADLINE)).config.super_peer_address)
+                return str(ADDRESS.read((await peer.info(LOOK_DEADLINE)).config.super_peer_address))
             except (Stop, ValueError):
                 return None
 

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from common.runtime.units import format_duration, format_rate, format_size
-from common.wire.files import Done, FileInfo, SearchAnswer, SharedFile, ShareAnswer
+from common.wire.files import Done, FileInfo, SearchAnswer, ShareAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
 from peer.control.exits import Stop
 from peer.control.output import shown

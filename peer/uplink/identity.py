@@ -50,7 +50,9 @@ def load_identity(folder: Path) -> Identity:
     except OSError as error:
         raise IdentityUnusable(f"{path} cannot be read or written: {error.strerror}") from error
     if len(seed) != SEED:
-        raise IdentityUnusable(f"{path} is damaged: it has {len(seed)} bytes, not {SEED}; restore it, or move it away for a new id")
+        raise IdentityUnusable(
+            f"{path} is damaged: it has {len(seed)} bytes, not {SEED}; restore it, or move it away for a new id"
+        )
     return Identity(SigningKey(seed))
 
 

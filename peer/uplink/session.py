@@ -1,7 +1,9 @@
-"""Staying known: register, heartbeat, announce what changed, and begin again whenever the super-peer has lost something.
+"""Staying known: register, heartbeat, announce what changed, and begin again whenever the super-peer has lost
+something.
 
-Each answer names the catalogue that the super-peer holds. When it is the one announced last, only changes are sent; when it is
-that and one version more, the answer to our last call was lost and the call is taken as done; else everything is sent anew.
+Each answer names the catalogue that the super-peer holds. When it is the one announced last, only changes are sent;
+when it is that and one version more, the answer to our last call was lost and the call is taken as done; else
+everything is sent anew.
 """
 
 import asyncio

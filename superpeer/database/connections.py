@@ -1,7 +1,7 @@
 """Connections to the super-peer's database: many readers, one writer at a time, and the schema brought up to date.
 
-Guarantees: a reader never waits for the writer (WAL); what `write()` leaves without an error is committed; a file that is
-damaged or of a newer version is refused untouched.
+Guarantees: a reader never waits for the writer (WAL); what `write()` leaves without an error is committed; a file
+that is damaged or of a newer version is refused untouched.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from common import errors
+from common.database.sqlite import DatabaseUnusable
 
 log = logging.getLogger("shoal.database")
 
@@ -33,10 +34,6 @@ PRAGMAS = (
     "PRAGMA mmap_size=268435456",
     "PRAGMA journal_size_limit=67108864",
 )
-
-
-class DatabaseUnusable(Exception):
-    """The database cannot be opened; the message says which and why."""
 
 
 class Database:
@@ -57,7 +54,7 @@ class Database:
                 await connection.commit()
         except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
             await self.close()
-            raise DatabaseUnusable(f"{self.path} cannot be opened as a database: {_reason(error)}") from error
+            raise DatabaseUnusable(self.path, _reason(error)) from error
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -141,13 +138,15 @@ def _inspect(path: Path) -> None:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise DatabaseUnusable(f"{path} cannot be opened as a database: {error}") from error
+        raise DatabaseUnusable(path, str(error)) from error
     if problems != ["ok"]:
-        raise DatabaseUnusable(f"{path} is damaged ({problems[0]}); move it away to begin a new one, or restore a copy")
+        raise DatabaseUnusable(
+            path, f"it is damaged ({problems[0]}); move it away to begin a new one, or restore a copy"
+        )
     if tables and not versions:
-        raise DatabaseUnusable(f"{path} is a database of another program")
+        raise DatabaseUnusable(path, "it belongs to another program")
     if any(version > HEAD for version in versions):
-        raise DatabaseUnusable(f"{path} was written by a newer version (schema {versions[0]}, known here: {HEAD})")
+        raise DatabaseUnusable(path, f"a newer version wrote it (schema {versions[0]}, known here: {HEAD})")
 
 
 def _upgrade(connection: sa.Connection) -> None:

@@ -1,8 +1,8 @@
 """The tables, as the newest migration leaves them.
 
-An entry is one path that one peer announced; a file is one content, whoever has it; a listing is what one audience may see of
-one file, derived from the entries of that audience in the same transaction that changes them. Times are seconds since the
-epoch, `n` is a row's number inside the database and never leaves it.
+An entry is one path that one peer announced; a file is one content, whoever has it; a listing is what one audience
+may see of one file, derived from the entries of that audience in the same transaction that changes them. Times are
+seconds since the epoch, `n` is a row's number inside the database and never leaves it.
 """
 
 import sqlalchemy as sa

@@ -1,7 +1,7 @@
 """Catalogues in: what a delta must be like, and what an entry becomes. Pure.
 
-The version held decides: a delta that does not continue it is refused with the version held, so a peer whose answer was lost
-sees that its call had been taken, and a super-peer that lost its database gets everything again.
+The version held decides: a delta that does not continue it is refused with the version held, so a peer whose answer
+was lost sees that its call had been taken, and a super-peer that lost its database gets everything again.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Writes of the index: entries as announced, and the listings that follow from them, in one transaction.
 
-Guarantees: after every commit each listing is what `listing.py` makes of the entries of its audience, and the text searched is
-the listing's; a file that nobody offers any more is gone.
+Guarantees: after every commit each listing is what `listing.py` makes of the entries of its audience, and the text
+searched is the listing's; a file that nobody offers any more is gone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

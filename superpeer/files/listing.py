@@ -1,7 +1,7 @@
 """What one audience is shown of one file, worked out from the entries that it may see. Pure.
 
-A listing has the name that was announced first, all other names and all tags beside it, and counts each peer once. Where
-peers name different sizes for one content, most peers decide and the others do not count as sources.
+A listing has the name that was announced first, all other names and all tags beside it, and counts each peer once.
+Where peers name different sizes for one content, most peers decide and the others do not count as sources.
 """
 
 import json

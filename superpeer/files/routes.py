@@ -161,7 +161,10 @@ class FileRoutes:
         return (await self.best(file_id(request), query.region, local_address(request)))[1][: query.limit]
 
     async def best(self, wanted: str, region: str = "", here: str = "") -> tuple[int, list[Source]]:
-        """The file's number and its online sources, best first. `here`: the address at which this daemon was reached."""
+        """The file's number and its online sources, best first.
+
+        `here`: the address at which this daemon was reached.
+        """
         n, holders = await self._shelf.holders(wanted)
         candidates = []
         for holder in holders:

@@ -1,7 +1,7 @@
 """What may be asked of the index, and how one page leads to the next. Pure.
 
-A cursor for `relevance` names a list of ids fixed at the first page and kept here for five minutes; other orders walk by
-(key, number), so that a cursor stays true while the index changes.
+A cursor for `relevance` names a list of ids fixed at the first page and kept here for five minutes; other orders walk
+by (key, number), so that a cursor stays true while the index changes.
 """
 
 import secrets

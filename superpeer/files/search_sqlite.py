@@ -1,6 +1,7 @@
 """Search over SQLite: FTS5 finds listings whose text holds every word, ordinary conditions narrow them.
 
-No text of a query reaches FTS syntax: words are quoted, words too short for three-letter pieces are compared as they are.
+No text of a query reaches FTS syntax: words are quoted, words too short for three-letter pieces are compared as they
+are.
 """
 
 from typing import Any, NamedTuple
@@ -103,7 +104,7 @@ async def first_page(connection: AsyncConnection, query: SearchQuery, asker: Ask
         ordered = sa.select(listings.c.n).where(*holds).order_by(*relevance(query)).limit(RELEVANT)
     else:
         ordered = _walk(query, holds, None)
-    ns = list((await connection.execute(ordered)).scalars())
+    ns = [row.n for row in await connection.execute(ordered)]
     return Found(
         ns, await _total(connection, holds, len(ns), RELEVANT if query.sort == "relevance" else query.limit + 1)
     )
@@ -112,7 +113,7 @@ async def first_page(connection: AsyncConnection, query: SearchQuery, asker: Ask
 async def next_page(connection: AsyncConnection, query: SearchQuery, asker: Asker, after: tuple[Any, int]) -> Found:
     """The page after (key, number) in any order but relevance."""
     holds = conditions(query, asker)
-    ns = list((await connection.execute(_walk(query, holds, after))).scalars())
+    ns = [row.n for row in await connection.execute(_walk(query, holds, after))]
     return Found(ns, await _total(connection, holds, COUNTED + 1, 0))
 
 

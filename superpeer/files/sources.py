@@ -1,7 +1,7 @@
 """Who serves a file best: sources in order, each with the reason. Pure.
 
-Verified peers before unverified ones, the asker's region before others, free peers before busy ones; among equals chance
-decides, so that no source is everybody's first.
+Verified peers before unverified ones, the asker's region before others, free peers before busy ones; among equals
+chance decides, so that no source is everybody's first.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
 """Who may see what: the one condition through which every read of the index goes.
 
-An entry's `audience` says who may see it. Today everybody sees `public` and nobody anything else, so an audience that this
-super-peer does not know hides its entries instead of showing them.
+An entry's `audience` says who may see it. Today everybody sees `public` and nobody anything else, so an audience that
+this super-peer does not know hides its entries instead of showing them.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """What proves a peer: a challenge signed with its Ed25519 key (RFC 8032), afterwards a token.
 
-Tokens are kept as SHA-256 only. A challenge is good once, for 60 s, for the key that asked; the oldest go when too many are open.
+Tokens are kept as SHA-256 only. A challenge is good once, for 60 s, for the key that asked; the oldest go when too
+many are open.
 """
 
 import base64
@@ -51,7 +52,10 @@ class Bearer(Protocol):
 
 
 def proves(bearer: Bearer, token: str) -> bool:
-    """Whether this is the bearer's token, in constant time. One that was right is remembered, since heartbeats repeat it."""
+    """Whether this is the bearer's token, in constant time.
+
+    One that was right is remembered, since heartbeats repeat it.
+    """
     known = bearer.proven_token
     if known is not None and hmac.compare_digest(known.encode(), token.encode()):
         return True

@@ -1,7 +1,7 @@
 """Who is here, and for how long a silence is forgiven. Soft state: a heartbeat changes memory only.
 
-Pure: time is an argument (monotonic seconds for silence, wall seconds for what people are told). A peer is offline after
-three missed intervals; what changed is written behind by whoever calls `take_written_behind`.
+Pure: time is an argument (monotonic seconds for silence, wall seconds for what people are told). A peer is offline
+after three missed intervals; what changed is written behind by whoever calls `take_written_behind`.
 """
 
 from dataclasses import dataclass, field

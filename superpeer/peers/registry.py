@@ -1,7 +1,8 @@
 """Registration, heartbeat, leave: the rules of who may be which peer.
 
-Guarantees: an id derived from a key is only ever given to that key; a keyless program never acts for a keyed peer; the address
-that others are sent to is the one a peer was seen at, or one that policy allows; sent twice, a registration leaves one peer.
+Guarantees: an id derived from a key is only ever given to that key; a keyless program never acts for a keyed peer; the
+address that others are sent to is the one a peer was seen at, or one that policy allows; sent twice, a registration
+leaves one peer.
 """
 
 import secrets
@@ -33,7 +34,10 @@ class Admission:
 
 
 class Registry:
-    """Lets peers in, hears them, lets them go. `on_change` is told `peer_registered`, `peer_online` or `peer_offline`."""
+    """Lets peers in, hears them, lets them go.
+
+    `on_change` is told `peer_registered`, `peer_updated`, `peer_online`, `peer_offline` or `peer_forgotten`.
+    """
 
     def __init__(
         self, admission: Admission, presence: Presence, store: PeerStore, clock: Clock, on_change: OnChange
@@ -127,12 +131,10 @@ class Registry:
             address = canonical(wanted)
         except ValueError:
             address = None
-        if address is not None and str(address) == observed:
-            return observed, ""
         allowed = self._admission.advertise_allow
-        if address is not None and any(address in network for network in allowed):
-            if not is_forbidden(address, self._admission.profile, allowed):
-                return str(address), ""
+        named = address is not None and any(address in network for network in allowed)
+        if address is not None and named and not is_forbidden(address, self._admission.profile, allowed):
+            return str(address), ""
         if keyed:
             raise errors.Unacceptable(
                 "address_not_allowed",
@@ -167,9 +169,7 @@ class Registry:
             raise errors.NotFound("peer_not_found", "This peer is not registered here (any more): register again.")
         if token is not None:
             if not credentials.proves(seat, token):
-                raise errors.Unauthenticated(
-                    "token_invalid", "This token is not the peer's; register again."
-                )
+                raise errors.Unauthenticated("token_invalid", "This token is not the peer's; register again.")
         elif seat.keyed or seat.address != observed:
             raise errors.Unauthenticated("token_required", "Send the token of your registration as a bearer token.")
         return seat

@@ -109,7 +109,7 @@ def _filters(online: bool | None, region: str | None) -> list[sa.ColumnElement[b
 async def _insert(connection: AsyncConnection, values: dict[str, Any]) -> int:
     fresh = {"catalogue_id": None, "catalogue_version": 0, "catalogue_round": 0, "shared_files": 0, "shared_bytes": 0}
     result = await connection.execute(peers.insert().values(**fresh, registered_at=values["last_seen"], **values))
-    return int(result.inserted_primary_key[0])
+    return int(result.inserted_primary_key[0])  # type: ignore[index]
 
 
 def _seat(row: Any, monotonic: float) -> Seat:

@@ -2,6 +2,7 @@
 
 import shlex
 from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import parse_qsl, unquote
 
 import pytest
 from hypothesis import given
@@ -113,6 +114,18 @@ def test_a_harmless_name_is_kept_in_commands(name: str) -> None:
 )
 def test_any_other_name_gives_way_to_the_id(name: str) -> None:
     assert filters.local_name(name, "0123") == "0123"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_an_address_carries_comes_back(name: str, value: str) -> None:
+    assert parse_qsl(filters.url_text({"a" + name: value}), keep_blank_values=True) == [("a" + name, value)]
+    assert unquote(filters.url_text(value)) == value
+    assert "/" not in filters.url_text(value)
+
+
+def test_an_address_survives_what_is_no_text() -> None:
+    assert filters.url_text("\ud800/") == "%3F%2F"
+    assert filters.url_text({"q": "\ud800"}) == "q=%3F"
 
 
 def test_ticks_make_code_and_escape_the_rest() -> None:

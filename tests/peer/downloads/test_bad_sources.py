@@ -14,7 +14,8 @@ from common.errors import Refusal
 from common.wire.files import Source
 from peer.downloads import events
 from peer.downloads.candidates import Patience
-from tests.peer.downloads.conftest import HASTY, Content, Handler, Network, flipped, honest, source, whole_only
+from tests.peer.downloads.conftest import HASTY, Network
+from tests.support.sources import Content, Handler, flipped, honest, source, whole_only
 
 
 def raw(status: int = 200, data: bytes = b"", **headers: str) -> Handler:

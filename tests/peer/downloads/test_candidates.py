@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from common.errors import Refusal
 from peer.downloads.candidates import ENOUGH, Candidates, Patience, SourceTrouble
-from tests.peer.downloads.conftest import source
+from tests.support.sources import source
 
 A, B = source("http://127.0.0.1:2000/a", "a"), source("http://127.0.0.1:2000/b", "b")
 OUTCOMES = ["unreachable", "timeout", "broken", "slow", "busy", "refused", "corrupt"]

@@ -11,7 +11,8 @@ import pytest
 from common.errors import Refusal
 from peer.downloads import events
 from peer.downloads.fetch import fetch
-from tests.peer.downloads.conftest import HASTY, Content, Network, flipped, honest, whole_only
+from tests.peer.downloads.conftest import HASTY, Network
+from tests.support.sources import Content, flipped, honest, whole_only
 
 
 async def test_a_file_arrives_proven_and_nothing_else_remains(

@@ -1,0 +1,80 @@
+"""Hashing a batch of files, here or in a process of its own.
+
+Two threads of one interpreter hash a crowd of small files no faster than one does: opening, reading and closing all
+wait for its lock. So crowds go to processes, which import next to nothing, live while there is work, and end with their
+parent.
+"""
+
+import hashlib  # noqa: F401, loaded before the first batch comes
+import marshal
+import os
+import stat
+import sys
+
+from common.content.hashing import BUFFER_SIZE, hash_at_once
+from peer.shares.disk import ABSENT, DENIED, EXHAUSTED, open_file, open_folder, stamp_of
+
+# What became of a file: (id, head), or why there is none: "gone", "changed", "denied", "failed".
+Outcome = tuple[str, int] | str
+# (name, size, mtime_ns, inode, …): what was seen of the file before it was opened.
+Sight = tuple[bytes, int, int, int]
+Batch = list[tuple[bytes, bytes, list[Sight]]]
+"""(root, folder, files) of each folder."""
+
+
+def hash_batch(batch: Batch, buffer: memoryview) -> list[Outcome]:
+    """One outcome for each file, in order; an id only if the file is now what was seen of it, and was read whole."""
+    outcomes: list[Outcome] = []
+    for root, folder, files in batch:
+        try:
+            folder_fd = open_folder(root, folder)
+        except OSError as error:
+            outcomes += [reason_of(error)] * len(files)
+            continue
+        try:
+            outcomes += [_hash(folder_fd, sight, buffer) for sight in files]
+        finally:
+            os.close(folder_fd)
+    return outcomes
+
+
+def reason_of(error: OSError) -> str:
+    """The outcome for a file that could not be read; "changed", to be tried again, if the error is no word about it."""
+    if error.errno in EXHAUSTED:
+        return "changed"
+    if error.errno in ABSENT:
+        return "gone"
+    return "denied" if error.errno in DENIED else "failed"
+
+
+def objection(fd: int, stamp: tuple[int, int, int], length: int) -> str:
+    """Empty if the `length` bytes read are of one version: a regular file, whole, with the stamp seen before."""
+    now = os.fstat(fd)
+    if not stat.S_ISREG(now.st_mode) or stamp_of(now) != stamp:
+        return "changed"
+    return "" if length == now.st_size else "failed"
+
+
+def _hash(folder_fd: int, sight: Sight, buffer: memoryview) -> Outcome:
+    try:
+        fd = open_file(folder_fd, sight[0])
+    except OSError as error:
+        return reason_of(error)
+    try:
+        file_id, head, length = hash_at_once(fd, sight[1], buffer)
+        return objection(fd, sight[1:4], length) or (file_id, head)
+    except OSError as error:
+        return reason_of(error)
+    finally:
+        os.close(fd)
+
+
+def serve() -> None:
+    """Hashes the batches that come in on standard input until there are no more; answers on standard output."""
+    buffer = memoryview(bytearray(BUFFER_SIZE))
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    while head := requests.read(4):
+        batch = marshal.loads(requests.read(int.from_bytes(head, "little")))
+        answer = marshal.dumps(hash_batch(batch, buffer))
+        answers.write(len(answer).to_bytes(4, "little") + answer)
+        answers.flush()

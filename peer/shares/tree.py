@@ -1,0 +1,156 @@
+"""Reading a folder tree, folder by folder, without ever holding more of it than some thousand names.
+
+Links are not followed, other kinds than folders and regular files are passed over, and so is what the Rules leave out. A
+folder that cannot be read is reported, not raised.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from peer.shares.disk import ABSENT, DENIED, EXHAUSTED, open_folder, signed
+from peer.shares.forbidden import is_key_like, is_unfinished
+
+LISTING_SIZE = 1000
+LONGEST_FOLDER = 16 * 1024  # bytes; what a catalogue can name ends far before
+
+
+class Seen(NamedTuple):
+    """A regular file as a look at its folder shows it."""
+
+    name: bytes
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+    ctime_ns: int
+
+
+class Listing(NamedTuple):
+    """A folder, or LISTING_SIZE of its files; `last` with the last files of a folder, and with its subfolders."""
+
+    folder: bytes
+    device: int
+    files: list[Seen]
+    folders: list[bytes]
+    last: bool
+
+
+class Closed(NamedTuple):
+    """A folder that could not be read: it is "gone", reading was "denied", or it "failed"."""
+
+    folder: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is left out: hidden names, key-like names, and the folders in `closed`, known by path or by identity."""
+
+    include_hidden: bool = False
+    closed: frozenset[bytes] = frozenset()
+    closed_ids: frozenset[tuple[int, int]] = frozenset()
+    """(device, inode) pairs."""
+
+    def objection(self, name: bytes) -> str:
+        """Why a name is left out, empty when it is not."""
+        if name.startswith(b".") and not self.include_hidden:
+            return "hidden"
+        if is_key_like(name):
+            return "key_like"
+        return "unfinished" if is_unfinished(name) else ""
+
+    def enters(self, path: bytes, fd: int) -> bool:
+        """Whether an open folder, known by its absolute path, is read."""
+        if path in self.closed:
+            return False
+        if not self.closed_ids:
+            return True
+        found = os.fstat(fd)
+        return (found.st_dev, found.st_ino) not in self.closed_ids
+
+
+def walk(
+    root: bytes,
+    rules: Rules,
+    start: bytes = b"",
+    skipped: Counter[str] | None = None,
+    on_enter: Callable[[bytes, int], None] = lambda folder, fd: None,
+) -> Iterator[Listing | Closed]:
+    """Every folder from `start` (relative to `root`) downwards. `on_enter(folder, fd)` comes before each is read."""
+    counted = Counter[str]() if skipped is None else skipped
+    stack = [start]
+    while stack:
+        folder = stack.pop()
+        try:
+            fd = open_folder(root, folder)
+        except OSError as error:
+            yield Closed(folder, closing_reason(error))
+            continue
+        try:
+            if not rules.enters(join(root, folder), fd):
+                yield Closed(folder, "gone")
+                continue
+            on_enter(folder, fd)
+            for listing in list_folder(fd, folder, rules, counted):
+                if len(folder) < LONGEST_FOLDER:
+                    stack += [join(folder, name) for name in listing.folders]
+                yield listing
+        except OSError as error:
+            yield Closed(folder, closing_reason(error))
+        finally:
+            os.close(fd)
+
+
+def list_folder(fd: int, folder: bytes, rules: Rules, skipped: Counter[str]) -> Iterator[Listing]:
+    """What lies in an open folder, in pieces. Raises OSError."""
+    device = signed(os.fstat(fd).st_dev)
+    files: list[Seen] = []
+    folders: list[bytes] = []
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            name = os.fsencode(entry.name)
+            objection = rules.objection(name) or _sort(entry, name, files, folders)
+            if objection:
+                skipped[objection] += 1
+            elif len(files) >= LISTING_SIZE:
+                yield Listing(folder, device, files, [], last=False)
+                files = []
+    yield Listing(folder, device, files, folders, last=True)
+
+
+def seen(name: bytes, found: os.stat_result) -> Seen:
+    """What `lstat` says of a file."""
+    return Seen(name, found.st_size, found.st_mtime_ns, signed(found.st_ino), signed(found.st_dev), found.st_ctime_ns)
+
+
+def join(folder: bytes, name: bytes) -> bytes:
+    """`folder/name`, where either may be empty."""
+    return folder + b"/" + name if folder and name else folder or name
+
+
+def closing_reason(error: OSError) -> str:
+    """What an error says of a folder. Raises `error` again when it says nothing of it."""
+    if error.errno in EXHAUSTED:
+        raise error
+    if error.errno in ABSENT:
+        return "gone"
+    return "denied" if error.errno in DENIED else "failed"
+
+
+def _sort(entry: "os.DirEntry[str]", name: bytes, files: list[Seen], folders: list[bytes]) -> str:
+    """Puts an entry where it belongs; says why if it belongs nowhere."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(name)
+        elif entry.is_file(follow_symlinks=False):
+            files.append(seen(name, entry.stat(follow_symlinks=False)))
+        else:
+            return "link" if entry.is_symlink() else "not_regular"
+    except FileNotFoundError:
+        return ""  # deleted since its folder was read
+    except OSError:
+        return "unreadable"
+    return ""
