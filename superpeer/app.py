@@ -31,7 +31,7 @@ from common.runtime.clock import Clock, SystemClock
 from common.runtime.config import Config
 from common.runtime.tasks import Jobs
 from superpeer import api
-from superpeer.dashboard.pages import MENU, Pages
+from superpeer.dashboard.pages import MENU, Pages, failure
 from superpeer.dashboard.reads import Reads
 from superpeer.database.connections import Database
 from superpeer.files.index import Index
@@ -44,7 +44,7 @@ from superpeer.peers.presence import Presence, Seat
 from superpeer.peers.registry import Admission, Registry
 from superpeer.peers.routes import PeerRoutes
 from superpeer.peers.store import PeerStore
-from web.render import error_page, setup_pages
+from web.render import setup_pages
 
 log = logging.getLogger("shoal.superpeer")
 
@@ -108,7 +108,7 @@ class SuperPeer:
         callers = super_peer_callers(
             own_names(socket.gethostname(), settings.allowed_hosts), trusted_proxies=settings.trusted_proxies
         )
-        self.app = make_application(Boundary(callers, requests, error_page))
+        self.app = make_application(Boundary(callers, requests, failure))
         install(self.app, listed, guards={})
         setup_pages(self.app, MENU)
         self.app.router.add_routes(pages.routes())

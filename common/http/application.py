@@ -69,7 +69,10 @@ class Boundary:
             log.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})
         answer: web.StreamResponse | None = None
         if self._error_page is not None and wants_page(request):
-            answer = self._error_page(request, refusal, problem.status_of(refusal))
+            try:
+                answer = self._error_page(request, refusal, problem.status_of(refusal))
+            except Exception:
+                log.exception("an error page could not be drawn")
         answer = answer or problem.response(refusal, this_id)
         if isinstance(error, web.HTTPMethodNotAllowed):
             answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))

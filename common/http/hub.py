@@ -19,10 +19,10 @@ PING = 25.0
 
 
 class Listener:
-    """One socket's share of the events."""
+    """One socket's share of the events: of the topics that it may hear, those that it wants."""
 
-    def __init__(self) -> None:
-        self.topics = frozenset[str](TOPICS)
+    def __init__(self, allowed: Iterable[str] = TOPICS) -> None:
+        self.allowed = self.topics = frozenset(allowed)
         self.queue: asyncio.Queue[str] = asyncio.Queue(QUEUED)
         self.missed = False
 
@@ -58,9 +58,9 @@ class Hub:
                 listener.offer(frame)
 
     @contextmanager
-    def listening(self) -> Iterator[Listener]:
+    def listening(self, topics: Iterable[str] = TOPICS) -> Iterator[Listener]:
         """A listener for as long as the block runs."""
-        listener = Listener()
+        listener = Listener(topics)
         self._listeners.add(listener)
         try:
             yield listener
@@ -68,13 +68,17 @@ class Hub:
             self._listeners.discard(listener)
 
     async def serve(
-        self, request: web.Request, greeting: Callable[[], Iterable[str]], said: "Said | None" = None
+        self,
+        request: web.Request,
+        greeting: Callable[[], Iterable[str]],
+        said: "Said | None" = None,
+        topics: Iterable[str] = TOPICS,
     ) -> web.WebSocketResponse:
         """Answers a WebSocket: the greeting, then events, until either side has enough."""
         socket = web.WebSocketResponse(max_msg_size=MAX_FRAME, heartbeat=PING, compress=False, timeout=5)
         await socket.prepare(request)
         self._sockets.add(socket)
-        with self.listening() as listener:
+        with self.listening(topics) as listener:
             for frame in greeting():
                 listener.offer(frame)
             sender = asyncio.create_task(_send(socket, listener, greeting), name="events to a socket")
@@ -98,7 +102,7 @@ class Hub:
         try:
             spoken = msgspec.json.decode(text, type=Spoken)
             if spoken.type == "subscribe":
-                listener.topics = frozenset(msgspec.convert(spoken.data, Subscription).topics)
+                listener.topics = listener.allowed.intersection(msgspec.convert(spoken.data, Subscription).topics)
                 return None
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             return EventError("invalid_body", f"This is not a message: {error}")

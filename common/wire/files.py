@@ -182,3 +182,19 @@ class FileRemoved(Struct, frozen=True):
 
     id: str
     peer_id: str
+
+
+class Share(Struct, frozen=True):
+    """A folder or a file of this machine that the owner offers; `state` is `online`, `missing` or `scanning`."""
+
+    label: str
+    path: str
+    state: str
+    files: int
+    bytes: int
+
+
+class UnshareRequest(Struct, frozen=True):
+    """Names a share by its path."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]

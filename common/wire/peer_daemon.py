@@ -1,8 +1,9 @@
 """What a peer's daemon says of itself."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class DownloadStats(Struct, frozen=True):
@@ -54,3 +55,15 @@ class PeerStats(Struct, frozen=True):
     upload_stats: UploadStats
     is_registered: bool
     last_heartbeat: datetime | None
+
+
+class OwnerCode(Struct, frozen=True):
+    """Opens the owner's part of the page once."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class OwnerToken(Struct, frozen=True):
+    """The owner's token, for the owner's browser."""
+
+    token: str

@@ -1,6 +1,7 @@
 """What may be typed after `peer`."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,8 @@ class ShowVersion(argparse.Action):
             known = version("shoal")
         except PackageNotFoundError:
             known = "(not installed)"
-        parser.exit(message=f"peer {known}\n")
+        sys.stdout.write(f"peer {known}\n")
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:

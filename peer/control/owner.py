@@ -12,8 +12,13 @@ from aiohttp import web
 
 from common import errors
 from common.http.bearer import bearer_token
+from common.http.endpoint import Access, Endpoint
+from common.runtime.clock import Clock
+from common.wire.peer_daemon import OwnerCode, OwnerToken
 
 TOKEN_FILE = "owner-token"
+CODE_LIFE = 600.0  # seconds
+MAX_CODES = 16
 
 
 class TokenUnusable(Exception):
@@ -48,14 +53,19 @@ def _write(path: Path, token: str) -> None:
 
 
 class Owner:
-    """Knows the owner by the token."""
+    """Knows the owner by the token.
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+    A browser gets the token for a code that works once, so that no address carries it.
+    """
+
+    def __init__(self, token: str, clock: Clock) -> None:
+        self._token = token
+        self._clock = clock
+        self._codes: dict[str, float] = {}
 
     def is_token(self, text: str) -> bool:
         """Compares in constant time."""
-        return hmac.compare_digest(text.encode(), self._token)
+        return hmac.compare_digest(text.encode(), self._token.encode())
 
     def require(self, request: web.Request) -> None:
         """Raises Unauthenticated for anybody else."""
@@ -66,3 +76,57 @@ class Owner:
             )
         if not self.is_token(token):
             raise errors.Unauthenticated("token_invalid", "This is not the owner's token of this peer.")
+
+    def new_code(self) -> str:
+        """A code that opens the owner's part of the page once, within ten minutes."""
+        now = self._clock.monotonic()
+        self._codes = {code: since for code, since in self._codes.items() if now - since < CODE_LIFE}
+        while len(self._codes) >= MAX_CODES:
+            self._codes.pop(next(iter(self._codes)))
+        code = secrets.token_urlsafe(16)
+        self._codes[code] = now
+        return code
+
+    def spend(self, code: str) -> str:
+        """The token for a code. Raises Unauthenticated when it is used up, too old or none."""
+        since = self._codes.pop(code, None)
+        if since is None or self._clock.monotonic() - since >= CODE_LIFE:
+            raise errors.Unauthenticated("token_invalid", "This link is used up: `peer open` prints a new one.")
+        return self._token
+
+
+class OwnerRoutes:
+    """How the owner's browser comes to the token."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+
+    async def code(self, request: web.Request) -> OwnerCode:
+        return OwnerCode(self._owner.new_code())
+
+    async def token(self, request: web.Request, body: OwnerCode) -> OwnerToken:
+        return OwnerToken(self._owner.spend(body.code))
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                method="POST",
+                path="/api/v1/owner/code",
+                handle=self.code,
+                summary="A code for a link that opens the owner's page once",
+                tag="owner",
+                answer=OwnerCode,
+                access=Access.OWNER,
+                codes=("token_invalid", "token_required"),
+            ),
+            Endpoint(
+                method="POST",
+                path="/api/v1/owner/token",
+                handle=self.token,
+                summary="The owner's token for such a code",
+                tag="owner",
+                body=OwnerCode,
+                answer=OwnerToken,
+                codes=("invalid_body", "token_invalid"),
+            ),
+        ]

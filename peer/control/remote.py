@@ -149,6 +149,8 @@ def explained(unreachable: str) -> Iterator[None]:
         if error.status is None:
             code = "timed_out" if error.code == "timed_out" else "unreachable"
             raise Stop(Exit.FAILED, code, unreachable) from error
+        if not error.problem:
+            raise Stop(Exit.FAILED, error.code, f"{error.detail} Is that the right address?") from error
         raise Stop(exit_of(error.code), error.code, error.detail) from error
     except msgspec.DecodeError as error:
         raise Stop(Exit.FAILED, "invalid_body", f"The answer cannot be understood: {error}.") from error

@@ -39,7 +39,7 @@ class Crew:
             return False
         try:
             self._process = subprocess.Popen(
-                [sys.executable, *_COMMAND],
+                [sys.executable, "-I", "-S", "-c", _PROGRAM],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

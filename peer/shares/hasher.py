@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from common.content.hashing import BUFFER_SIZE, FileHash
 from peer.shares.crew import Crew
 from peer.shares.disk import open_inside
 from peer.shares.hash_process import Batch, Outcome, hash_batch, objection, reason_of
-from peer.shares.tree import Listing, Rules, Seen, join, walk
+from peer.shares.tree import LISTING_SIZE, Listing, Rules, Seen, join, walk
 
 log = logging.getLogger("shoal.shares")
 
@@ -49,13 +49,14 @@ class Backlog:
         self.large: deque[Group] = deque()
         self.files = 0
 
-    def put(self, group: Group) -> None:
-        small = [file for file in group.files if file.size <= SLICE]
+    def put(self, groups: Iterable[Group]) -> None:
         with self.changed:
-            if small:
-                self.small.append(group if len(small) == len(group.files) else group._replace(files=small))
-            self.large.extend(group._replace(files=[file]) for file in group.files if file.size > SLICE)
-            self.files += len(group.files)
+            for group in groups:
+                small = [file for file in group.files if file.size <= SLICE]
+                if small:
+                    self.small.append(group if len(small) == len(group.files) else group._replace(files=small))
+                self.large.extend(group._replace(files=[file]) for file in group.files if file.size > SLICE)
+                self.files += len(group.files)
             self.changed.notify_all()
 
     def take_small(self) -> list[Group]:
@@ -110,12 +111,12 @@ class Hasher:
         """Files submitted that no worker has taken yet."""
         return self._backlog.files
 
-    def submit(self, group: Group) -> None:
-        """Takes files to hash; returns at once."""
+    def submit(self, groups: Iterable[Group]) -> None:
+        """Takes files to hash; returns at once. Some hundred at a time spare the workers much waking up."""
         with self._backlog.changed:
             if self._closed:
                 return
-            self._backlog.put(group)
+            self._backlog.put(groups)
             for _ in range(len(self._threads), min(self._workers, self._backlog.files)):
                 worker = _Worker(self)
                 self._threads.add(worker)
@@ -233,10 +234,9 @@ def hash_tree(root: bytes, rules: Rules | None = None, workers: int = 2) -> Iter
     hasher = Hasher(lambda group, outcomes: done.put((group, outcomes)), workers)
     left = 0
     try:
-        for listing in walk(root, rules or Rules()):
-            if isinstance(listing, Listing) and listing.files:
-                left += len(listing.files)
-                hasher.submit(Group(0, root, listing.folder, listing.files))
+        for groups in _in_crowds(root, rules or Rules()):
+            left += sum(len(group.files) for group in groups)
+            hasher.submit(groups)
         while left:
             group, outcomes = done.get()
             left -= len(outcomes)
@@ -244,3 +244,16 @@ def hash_tree(root: bytes, rules: Rules | None = None, workers: int = 2) -> Iter
                 yield join(group.folder, file.name), outcome
     finally:
         hasher.close()
+
+
+def _in_crowds(root: bytes, rules: Rules) -> Iterator[list[Group]]:
+    groups: list[Group] = []
+    count = 0
+    for listing in walk(root, rules):
+        if isinstance(listing, Listing) and listing.files:
+            groups.append(Group(0, root, listing.folder, listing.files))
+            count += len(listing.files)
+        if count >= LISTING_SIZE:
+            yield groups
+            groups, count = [], 0
+    yield groups

@@ -1,7 +1,7 @@
 """Reading a folder tree, folder by folder, without ever holding more of it than some thousand names.
 
-Links are not followed, other kinds than folders and regular files are passed over, and so is what the Rules leave out. A
-folder that cannot be read is reported, not raised.
+Links are not followed, other kinds than folders and regular files are passed over, and so is what the Rules leave out.
+A folder that cannot be read is reported, not raised.
 """
 
 import os

@@ -18,11 +18,15 @@ DELTA_DEADLINE = 120.0
 class SuperPeer:
     """The super-peer at `address` (HOST:PORT)."""
 
-    def __init__(self, outgoing: Outgoing, address: str, identity: Identity) -> None:
-        self._outgoing = outgoing
+    def __init__(self, address: str, identity: Identity) -> None:
         self._base = f"http://{address}/api/v1"
         self._identity = identity
         self._token = ""
+        self._outgoing: Outgoing
+
+    def through(self, outgoing: Outgoing) -> None:
+        """Calls leave through `outgoing`, which can be made only once the loop runs."""
+        self._outgoing = outgoing
 
     async def register(self, port: int, name: str, region: str, version: str, shared_files: int) -> RegisterAnswer:
         """Signs a fresh challenge and becomes a peer."""

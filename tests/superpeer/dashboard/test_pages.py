@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from common.wire.files import FileInfo
 from tests.web import samples
 from tests.web.html import Page
 
@@ -28,6 +29,17 @@ async def test_peers_without_files_are_told_when_files_show(aiohttp_client: Any)
     page = await page_of(aiohttp_client, samples.SampleIndex(peers=[samples.peer("Study")]), "/")
     assert "Study" in page.texts["bdi"]
     assert "No files yet." in page.text
+
+
+async def test_files_that_nobody_online_has_are_not_called_none(aiohttp_client: Any) -> None:
+    class AllOffline(samples.SampleIndex):
+        async def newest(self, limit: int) -> list[FileInfo]:
+            return []
+
+    index = AllOffline([samples.file_info("a.pdf")], [samples.peer("Study", is_online=False)])
+    page = await page_of(aiohttp_client, index, "/")
+    assert "No files yet." not in page.text
+    assert "/search?online=false" in hrefs(page)
 
 
 async def test_the_overview_counts(aiohttp_client: Any) -> None:

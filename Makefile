@@ -1,0 +1,58 @@
+# Two commands matter: `make demo` shows it running, `make test` proves it. `make help` lists the rest.
+
+# The first Python of 3.11 or later that can make a virtual environment.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& echo $$python && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types contracts format bench lock clean
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: .venv/run.stamp ## A super-peer and two peers on this machine, a search, a proven download (ONCE=1 ends after it)
+	@$(BIN)/python deploy/demo.py $(if $(ONCE),--once)
+
+test: .venv/dev.stamp ## All tests of the everyday suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev.stamp ## Style and common mistakes
+	@$(BIN)/ruff check && $(BIN)/ruff format --check
+
+types: .venv/dev.stamp ## Types, strictly
+	@$(BIN)/mypy
+
+contracts: .venv/dev.stamp ## Who may import whom
+	@$(BIN)/lint-imports
+
+format: .venv/dev.stamp ## Put the code into shape
+	@$(BIN)/ruff check --fix && $(BIN)/ruff format
+
+bench: .venv/dev.stamp ## The README's figures, beside their rivals
+	@$(BIN)/python -m bench
+
+lock: .venv/dev.stamp ## Choose the newest allowed versions anew
+	@$(PIP) uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--group build pyproject.toml --output-file requirements.txt --upgrade
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--group build --group dev pyproject.toml --constraint requirements.txt --output-file requirements-dev.txt --upgrade
+
+clean: ## Remove what was built, not the data
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+
+.venv/run.stamp: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Shoal needs Python 3.11 or later with its venv module (Debian: apt install python3-venv)." >&2; exit 1; }
+	@echo "Preparing .venv with $(PYTHON) (once)…"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp requirements-dev.txt
+	@echo "Preparing the tools for the tests (once)…"
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@

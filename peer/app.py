@@ -1,0 +1,191 @@
+"""The peer, put together: every object built once, read downwards.
+
+It idles in little memory: what only a page, a scrape or a command needs is imported by whoever needs it.
+"""
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from common.database.folder_lock import FolderInUse, FolderLock
+from common.database.sqlite import DatabaseUnusable
+from common.http.addresses import canonical, is_loopback_host, profile_of, source_allowed, url_host
+from common.http.application import Boundary, make_application
+from common.http.callers import own_names, peer_callers
+from common.http.connection import ConnectionLimits
+from common.http.dialling import Policy, endpoint
+from common.http.endpoint import Access, install
+from common.http.health import HealthPages
+from common.http.hub import Hub
+from common.http.metrics import MetricsPage, Reading, Requests
+from common.http.operations import Document
+from common.http.outgoing import Outgoing
+from common.http.serve import StartError
+from common.http.serve import run as serve
+from common.runtime.clock import Clock, SystemClock
+from common.runtime.config import Config
+from common.runtime.tasks import Jobs
+from common.wire.files import SharedFile
+from common.wire.peers import Load
+from peer import api
+from peer.control.info import InfoRoutes
+from peer.control.owner import Owner, OwnerRoutes, TokenUnusable, load_owner_token
+from peer.control.pages import MENU, Pages, failure
+from peer.shares.library import Library
+from peer.shares.routes import ShareRoutes
+from peer.uplink.identity import IdentityUnusable, load_identity
+from peer.uplink.session import About, Session
+from peer.uplink.super_peer import SuperPeer
+from peer.uploads.routes import UploadRoutes
+from peer.uploads.slots import Slots
+from web.render import setup_pages
+
+log = logging.getLogger("shoal.peer")
+
+VERSION = version("shoal")
+CANNOT_START = 2
+
+
+class Peer:
+    """One peer. `open` and `close` are called around its time of listening."""
+
+    def __init__(self, config: Config, folder: Path, clock: Clock | None = None) -> None:
+        """`folder` is its data folder, locked by the caller. Raises IdentityUnusable, TokenUnusable."""
+        settings = config.peer
+        self._settings = settings
+        clock = clock or SystemClock()
+        self._why_not_ready: str | None = "starting"
+        profile = profile_of(settings.host, config.security.profile)
+        name = settings.name or socket.gethostname()
+        identity = load_identity(folder)
+        self.owner = Owner(load_owner_token(folder), clock)
+
+        self._hub = Hub(clock)
+        self._library = Library(config.peer, folder, clock, self._tell_of_file)
+        self._slots = Slots(settings.upload_slots, clock)
+        super_peer = endpoint(settings.super_peer_address)
+        self._policy = Policy(profile, settings.dial_allow, chosen=frozenset({super_peer}))
+        self._super_peer = SuperPeer(settings.super_peer_address, identity)
+        self._session = Session(
+            self._super_peer,
+            self._library.catalogue,
+            About(name, settings.region, VERSION),
+            clock,
+            self._load,
+            lambda: self._library.shared_files,
+        )
+        self._info = InfoRoutes(
+            settings,
+            identity.peer_id,
+            name,
+            self._session,
+            self._slots,
+            lambda: self._library.shared_files,
+            self.owner,
+            self._hub,
+        )
+
+        requests = Requests()
+        metrics = MetricsPage("peer", requests, self._readings)
+        health = HealthPages(VERSION, lambda: self._why_not_ready)
+        shares = ShareRoutes(self._library, settings.max_file_size)
+        uploads = UploadRoutes(self._library, self._slots)
+        document = Document("Shoal peer", VERSION, api.DESCRIPTION)
+        listed = document.describe(api.endpoints(self._info, shares, uploads, OwnerRoutes(self.owner), health, metrics))
+        callers = peer_callers(
+            own_names(socket.gethostname(), settings.allowed_hosts), origins_of(settings.super_peer_address)
+        )
+        self.app = make_application(Boundary(callers, requests, failure))
+        install(self.app, listed, guards={Access.OWNER: self.owner.require})
+        setup_pages(self.app, MENU)
+        self.app.router.add_routes(Pages(self._info.current, self._library, document.document).routes())
+        self.limits = ConnectionLimits(
+            total=config.security.max_connections,
+            per_address=config.security.max_connections,
+            allowed=lambda address: not address or source_allowed(canonical(address), profile),
+            exempt=is_loopback_host,
+        )
+        self._jobs = Jobs(clock)
+        self._outgoing: Outgoing | None = None
+
+    async def open(self) -> None:
+        self._outgoing = Outgoing(self._policy)
+        self._super_peer.through(self._outgoing)
+        await self._library.open()
+
+    async def listening(self, address: str, port: int) -> None:
+        self._why_not_ready = None
+        self._info.address, self._info.port, self._session.port = address, port, port
+        log.info("listening", extra={"address": address, "port": port, "version": VERSION, "id": self._info.peer_id})
+        if self._settings.auto_register:
+            self._jobs.forever("super-peer", self._session.run)
+        self._jobs.start()
+
+    async def stopping(self) -> None:
+        self._why_not_ready = "stopping"
+        await self._jobs.stop(deadline=2.0)
+        await self._session.leave()
+        await self._hub.close()
+
+    async def close(self) -> None:
+        await self._jobs.stop(deadline=2.0)
+        await self._library.close()
+        if self._outgoing is not None:
+            await self._outgoing.close()
+
+    def _tell_of_file(self, kind: str, file: SharedFile) -> None:
+        self._hub.publish("files", kind, file)
+
+    def _load(self) -> Load:
+        return Load(self._slots.active, self._slots.slots, self._slots.rate())
+
+    def _readings(self) -> Iterable[Reading]:
+        yield "shared_files", "Entries offered.", self._library.shared_files
+        yield "shared_bytes", "Their size.", self._library.shared_bytes
+        yield "registered", "1 while registered with the super-peer.", int(self._session.is_registered)
+        yield "uploads_active", "Uploads going on.", self._slots.active
+        yield "uploads_refused_total", "Uploads refused for want of a slot.", self._slots.refused
+        yield "upload_bytes_total", "Bytes served since the start.", self._slots.bytes
+        yield "listeners", "Open event sockets.", len(self._hub)
+
+
+def origins_of(super_peer_address: str) -> list[str]:
+    """The origins under which a browser may know the super-peer: a loopback one has several names."""
+    host, port = endpoint(super_peer_address)
+    hosts = {host, "localhost", "127.0.0.1", "::1"} if is_loopback_host(host) else {host}
+    return [f"{scheme}://{url_host(name)}:{port}" for name in hosts for scheme in ("http", "https")]
+
+
+def run(config: Config, warnings: list[str]) -> int:
+    """Runs a peer until it is told to stop; returns the exit code."""
+    from common.runtime.kinds import ConfigError
+    from common.runtime.logs import configure_logging
+
+    try:
+        configure_logging(config.logging)
+        for warning in warnings:
+            log.warning(warning)
+        lock = FolderLock.acquire(Path(config.peer.data))
+    except (ConfigError, FolderInUse, OSError) as error:
+        return _cannot_start(error)
+    try:
+        asyncio.run(_serve(config))
+    except (StartError, DatabaseUnusable, IdentityUnusable, TokenUnusable, ConfigError, OSError) as error:
+        return _cannot_start(error)
+    finally:
+        lock.release()
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    peer = Peer(config, Path(config.peer.data))
+    await serve(peer, config.peer.host, config.peer.port)
+
+
+def _cannot_start(error: Exception) -> int:
+    sys.stderr.write(f"peer: {error}\n")
+    return CANNOT_START
