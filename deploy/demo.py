@@ -142,7 +142,7 @@ def start_all(processes: Processes) -> tuple[str, dict[str, str]]:
 def fetch(super_peer: str, peer: str) -> dict[str, Any]:
     """Searches, fetches a file that both peers hold, and checks it; returns the file."""
     here = super_peer.removeprefix("http://")
-    say(f'\n$ peer search {WORDS} --super-peer {here}')
+    say(f"\n$ peer search {WORDS} --super-peer {here}")
     run_peer("search", *WORDS.split(), "--super-peer", here)
     found = ask(f"{super_peer}/api/v1/files/search?q={WORDS.replace(' ', '+')}")["results"]
     both = [file for file in found if file["sources"] >= len(SHARED)]

@@ -16,15 +16,14 @@ from common import errors
 from common.http import problem
 from common.http.callers import Callers
 from common.http.metrics import Requests
-from common.http.request_ids import new_request_id
+from common.http.request_ids import common_headers, new_request_id
 from common.runtime.logs import request_id
 
 log = logging.getLogger("shoal.http")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ErrorPage = Callable[[web.Request, errors.Refusal, int], web.StreamResponse]
-ID_HEADER = "X-Request-ID"
-BEHIND_A_DEADLINE = (TimeoutError,)
+HEADERS = web.RequestKey("headers", dict[str, str])
 
 
 class Boundary:
@@ -41,10 +40,10 @@ class Boundary:
         started = time.perf_counter()
         this_id = new_request_id()
         request_id.set(this_id)
-        headers: dict[str, str] = {}
+        headers = request[HEADERS] = common_headers(this_id)
         try:
             _check_form(request)
-            headers = self._callers.check(request)
+            headers |= self._callers.check(request)
             if request.method == "OPTIONS":
                 answer: web.StreamResponse = web.Response(status=204)
             else:
@@ -55,11 +54,6 @@ class Boundary:
                 log.info("answer cut short", extra={"path": request.path, "error": repr(error)})
                 raise ConnectionResetError("answer cut short") from error
             answer = self._answer(request, error, this_id)
-        if not answer.prepared:
-            answer.headers[ID_HEADER] = this_id
-            answer.headers["X-Content-Type-Options"] = "nosniff"
-            answer.headers["Server"] = "Shoal"
-            answer.headers.update(headers)
         self._count(request, answer.status, time.perf_counter() - started)
         return answer
 
@@ -76,8 +70,8 @@ class Boundary:
         answer = answer or problem.response(refusal, this_id)
         if isinstance(error, web.HTTPMethodNotAllowed):
             answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-        if request.can_read_body:
-            # The rest of a refused body is not worth reading: close instead of waiting for it.
+        if request.can_read_body or refusal.code == "bad_request":
+            # The rest of a refused body is not worth reading, nor is what follows what was hardly HTTP.
             answer.force_close()
         return answer
 
@@ -95,6 +89,11 @@ class Boundary:
                     "ms": round(seconds * 1000, 2),
                 },
             )
+
+
+async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
+    """Called just before an answer's head leaves, be it the boundary or a handler that sends it."""
+    answer.headers.update(request.get(HEADERS, {}))
 
 
 def _check_form(request: web.Request) -> None:
@@ -127,4 +126,6 @@ def wants_page(request: web.Request) -> bool:
 def make_application(boundary: Boundary, **options: Any) -> web.Application:
     """An aiohttp application behind the boundary."""
     # Bodies are bounded where they are read; this bound is for what nobody bounded.
-    return web.Application(middlewares=[boundary], client_max_size=64 * 1024, **options)
+    app = web.Application(middlewares=[boundary], client_max_size=64 * 1024, **options)
+    app.on_response_prepare.append(_add_headers)
+    return app

@@ -7,6 +7,7 @@ in time; no duplicate keys, NaN, lone surrogates, NUL, integers beyond 2^53 or n
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast, get_origin
@@ -21,8 +22,9 @@ from common.wire.scalars import MAX_INT
 T = TypeVar("T")
 DEFAULT_LIMIT = 64 * 1024
 MAX_DEPTH = 16
+_SPACE = " \t\r\n"
 SLOWEST_BODY = 16 * 1024  # bytes a second
-GRACE = 5.0  # seconds that any body may take
+GRACE = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,18 @@ class OneOf:
     choose: Callable[[dict[str, Any]], type]
 
 
-async def read_json(request: web.Request, kind: type[T] | OneOf, limit: int = DEFAULT_LIMIT) -> T | None:
-    """The body as a `kind`; None when there is no body. Raises Invalid, Unsupported or TooLarge."""
-    raw = await read_body(request, limit)
+async def read_json(
+    request: web.Request, kind: type[T] | OneOf, limit: int = DEFAULT_LIMIT, grace: float = GRACE
+) -> T | None:
+    """The body as a `kind`; None when there is no body. Raises Invalid, Unsupported or TooLarge.
+
+    It may take `grace` seconds and its time at SLOWEST_BODY to come.
+    """
+    raw = await read_body(request, limit, grace)
     return parse_json(raw, kind) if raw else None
 
 
-async def read_body(request: web.Request, limit: int) -> bytes:
+async def read_body(request: web.Request, limit: int, grace: float = GRACE) -> bytes:
     """The body's bytes, after its type, coding and length were found acceptable."""
     headers = request.headers
     if hdrs.TRANSFER_ENCODING in headers:
@@ -55,16 +62,16 @@ async def read_body(request: web.Request, limit: int) -> bytes:
         raise errors.TooLarge("too_large", f"The body has {length} bytes; at most {limit} are taken here.")
     if request.content.is_eof():
         return request.content.read_nowait()
-    return await _read_in_time(request, length)
+    return await _read_in_time(request, length, grace)
 
 
 def _is_json(request: web.Request) -> bool:
     return request.content_type == "application/json" and (request.charset or "utf-8").lower() in ("utf-8", "utf8")
 
 
-async def _read_in_time(request: web.Request, length: int) -> bytes:
+async def _read_in_time(request: web.Request, length: int, grace: float) -> bytes:
     try:
-        async with asyncio.timeout(GRACE + length / SLOWEST_BODY):
+        async with asyncio.timeout(grace + length / SLOWEST_BODY):
             return await request.content.readexactly(length)
     except TimeoutError:
         raise errors.Invalid("body_too_slow", f"The body's {length} bytes did not come in time.") from None
@@ -75,8 +82,11 @@ async def _read_in_time(request: web.Request, length: int) -> bytes:
 def parse_json(raw: bytes, kind: type[T] | OneOf) -> T:
     """Strictly parsed JSON as a `kind`."""
     try:
-        text = raw.decode("utf-8")
-        value = _decoder.decode(text)
+        text = raw.decode("utf-8").strip(_SPACE)
+        # A number that may be too large has many digits or an exponent; only then is each one looked at.
+        value, end = (_careful if _LONG_NUMBER.search(text) else _decoder).raw_decode(text)
+        if end != len(text):
+            raise _Unwanted("holds more than one JSON value")
         if text.count("{") + text.count("[") > MAX_DEPTH or "\\u" in text:
             _check(value)
         chosen: Any = kind.choose(value if isinstance(value, dict) else {}) if isinstance(kind, OneOf) else kind
@@ -121,26 +131,30 @@ def _float(digits: str) -> float:
     return value
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+_careful = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+_LONG_NUMBER = re.compile(r"[0-9]{16}|[0-9][eE]")
 
 
 def _check(value: Any) -> None:
     """Refuses NUL, lone surrogates and deep nesting, level by level so that depth cannot exhaust the stack."""
-    level: list[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
+    level, depth = [value], 0
+    while level:
         inner: list[Any] = []
+        nested = False
         for item in level:
             if isinstance(item, str):
                 _check_text(item)
             elif isinstance(item, dict):
+                nested = True
                 inner.extend(item)
                 inner.extend(item.values())
             elif isinstance(item, list):
+                nested = True
                 inner.extend(item)
-        if not inner:
-            return
-        level = inner
-    raise _Unwanted(f"is nested deeper than {MAX_DEPTH} levels")
+        level, depth = inner, depth + nested
+        if depth > MAX_DEPTH:
+            raise _Unwanted(f"is nested deeper than {MAX_DEPTH} levels")
 
 
 def _check_text(text: str) -> None:

@@ -1,12 +1,13 @@
 """The daemon's side of a TCP connection, over aiohttp's parser: who may connect, how many, how slowly, and what the
 parser's own errors look like.
 
-Guarantees: a head that does not come within `HEAD_DEADLINE` and an answer that is not read within its deadline end
-the connection; bytes that are not HTTP are answered by a problem document; beyond the limits a connection is told so
-and closed.
+Guarantees: a head that does not come within its deadline and an answer that is not read within its own end the
+connection, whatever is still buffered; bytes that are not HTTP are answered by a problem document; beyond the limits a
+connection is told so and closed.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -17,23 +18,26 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from common import errors
 from common.http import problem
-from common.http.request_ids import new_request_id
+from common.http.request_ids import common_headers, new_request_id
 
-HEAD_DEADLINE = 15.0
-ANSWER_GRACE = 30.0
+log = logging.getLogger("shoal.http")
+
 SLOWEST_READER = 16 * 1024  # bytes a second
 BUFFERED = 64 * 1024  # an answer up to this size is handed to the kernel at once
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """At most `total` connections, `per_address` from one address (loopback is not counted), only from `allowed`
-    sources."""
+    """At most `total` connections, `per_address` from one address (`exempt` ones are not counted), only from `allowed`
+    sources. A head has `head_deadline` seconds to come, an answer `answer_grace` and its time at SLOWEST_READER to be
+    read."""
 
     total: int
     per_address: int
     allowed: Callable[[str], bool]
     exempt: Callable[[str], bool]
+    head_deadline: float = 15.0
+    answer_grace: float = 30.0
 
 
 class Connection(web.RequestHandler):
@@ -63,18 +67,31 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        before = self._request_count
+        before, idle = self._request_count, self._is_idle()
         super().data_received(data)
-        self._half_a_head = self._request_count == before
+        # What comes while a request is at work is that one's body.
+        self._half_a_head = idle and self._request_count == before
+
+    def _is_idle(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
 
     def _process_keepalive(self) -> None:
-        waiting = self._waiter is not None and not self._waiter.done()
         late = self._loop.time() >= self._next_keepalive_close_time
-        if waiting and late and self._half_a_head and not self._force_close:
+        if self._is_idle() and late and self._half_a_head and not self._force_close:
+            seconds = self._keepalive_timeout
             self._say_goodbye(
-                errors.Invalid("headers_too_slow", f"The request's head did not come within {HEAD_DEADLINE:g} s.")
+                errors.Invalid("headers_too_slow", f"The request's head did not come within {seconds:g} s.")
             )
         super()._process_keepalive()
+
+    async def start(self) -> None:
+        transport, manager = self.transport, self._manager
+        try:
+            await super().start()
+        finally:
+            # Closed, but not before all is sent: who does not read that in time loses it.
+            if transport is not None and transport.get_write_buffer_size() and isinstance(manager, Server):
+                self._loop.call_later(manager.limits.answer_grace, transport.abort)
 
     def _say_goodbye(self, refusal: errors.Refusal) -> None:
         if self.transport is not None:
@@ -91,23 +108,27 @@ class Connection(web.RequestHandler):
         """What went wrong outside the application: the parser's errors, and `Expect` that cannot be met."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun; no other can be sent")
-        answer = problem.response(refusal_of(status, exc), new_request_id())
-        answer.force_close()
-        return answer
+        return _last_answer(refusal_of(status, exc), exc)
 
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
-        size = resp.content_length if isinstance(resp, web.Response) else None
-        if size is None or size <= BUFFERED:
+        size = resp.content_length if type(resp) is web.Response else None
+        if size is None:
+            if isinstance(resp, web.HTTPException):
+                resp = _last_answer(problem.of_http_exception(resp), resp)
             return super().finish_response(request, resp, start_time)
-        return self._finish_in_time(request, resp, start_time, size)
+        unread = self.transport.get_write_buffer_size() if self.transport is not None else 0
+        if size + unread <= BUFFERED:
+            return super().finish_response(request, resp, start_time)
+        return self._finish_in_time(request, resp, start_time, size + unread)
 
     async def _finish_in_time(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None, size: int
     ) -> tuple[web.StreamResponse, bool]:
+        grace = self._manager.limits.answer_grace if isinstance(self._manager, Server) else 0.0
         try:
-            async with asyncio.timeout(ANSWER_GRACE + size / SLOWEST_READER):
+            async with asyncio.timeout(grace + size / SLOWEST_READER):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             if self.transport is not None:
@@ -115,12 +136,23 @@ class Connection(web.RequestHandler):
             return resp, True
 
 
+def _last_answer(refusal: errors.Refusal, exc: BaseException | None) -> web.Response:
+    """The answer to what never came to the application, or went wrong around it; the connection closes after it."""
+    this_id = new_request_id()
+    if refusal.code == "internal_error":
+        log.error("request failed outside the application", exc_info=exc, extra={"request_id": this_id})
+    answer = problem.response(refusal, this_id)
+    answer.headers.update(common_headers(this_id))
+    answer.force_close()
+    return answer
+
+
 def refusal_of(status: int, exc: BaseException | None) -> errors.Refusal:
     """The refusal that stands for what the parser or the router raised."""
     if isinstance(exc, errors.Refusal):
         return exc
-    if isinstance(exc, LineTooLong):
-        return errors.Invalid("header_too_large", "The request line or a header is too long.")
+    if isinstance(exc, LineTooLong) or (isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message):
+        return errors.Invalid("header_too_large", "The request line or a header is too long, or there are too many.")
     if isinstance(exc, BadHttpMessage) or status == 400:
         return errors.Invalid("bad_request", "This is not a well-formed HTTP/1.1 request.")
     return errors.Unavailable("internal_error", "The request could not be handled.")
@@ -170,13 +202,13 @@ class Runner(web.AppRunner):
         super().__init__(
             app,
             access_log=None,
-            keepalive_timeout=HEAD_DEADLINE,
+            keepalive_timeout=limits.head_deadline,
             lingering_time=2.0,
             auto_decompress=False,
             max_line_size=4096,
             max_field_size=8190,
             max_headers=64,
-            shutdown_timeout=5.0,
+            shutdown_timeout=3.0,
         )
         self._limits = limits
 

@@ -58,7 +58,10 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 def install(app: web.Application, endpoints: Iterable[Endpoint], guards: dict[Access, Guard]) -> None:
     """Adds every endpoint to the router; `guards` raise for callers that an access level keeps out."""
     for endpoint in endpoints:
-        handler = _bind(endpoint, guards.get(endpoint.access))
+        guard = guards.get(endpoint.access)
+        if guard is None and endpoint.access is Access.OWNER:
+            raise ValueError(f"{endpoint.path} is for the owner alone, and nothing guards it")
+        handler = _bind(endpoint, guard)
         if endpoint.method == "GET":
             app.router.add_get(endpoint.path, handler, expect_handler=_expect)
         else:
@@ -81,11 +84,13 @@ def _bind(endpoint: Endpoint, guard: Guard | None) -> Callable[[web.Request], Aw
             answer = await endpoint.handle(request, read_query(request, endpoint.query))
         else:
             answer = await endpoint.handle(request)
-        if isinstance(answer, web.StreamResponse):
-            return answer
+        # The common case first: asking an abstract class, as StreamResponse is, costs more than all else here.
+        if isinstance(answer, (msgspec.Struct, list)):
+            return json_response(answer, endpoint.status)
         if answer is None:
             return web.Response(status=204)
-        return json_response(answer, endpoint.status)
+        response: web.StreamResponse = answer
+        return response
 
     return handle
 

@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
+from common import errors
 from common.runtime.clock import Clock, utc
 from common.wire.events import MAX_FRAME, TOPICS, Event, EventError, Subscription
 
 QUEUED = 256  # frames kept for one listener
 PING = 25.0
+GOODBYE = 1.5  # seconds
 
 
 class Listener:
@@ -41,6 +43,7 @@ class Hub:
         self._clock = clock
         self._listeners: set[Listener] = set()
         self._sockets: set[web.WebSocketResponse] = set()
+        self._closing = False
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -75,6 +78,8 @@ class Hub:
         topics: Iterable[str] = TOPICS,
     ) -> web.WebSocketResponse:
         """Answers a WebSocket: the greeting, then events, until either side has enough."""
+        if self._closing:
+            raise errors.Unavailable("shutting_down", "The daemon is stopping; come back later.")
         socket = web.WebSocketResponse(max_msg_size=MAX_FRAME, heartbeat=PING, compress=False, timeout=5)
         await socket.prepare(request)
         self._sockets.add(socket)
@@ -111,10 +116,9 @@ class Hub:
         return EventError("unknown_type", f"Nothing is known of messages of type {spoken.type[:64]!r}.")
 
     async def close(self) -> None:
-        """Says goodbye to every socket."""
-        for socket in list(self._sockets):
-            with suppress(ConnectionError):
-                await socket.close(code=1001, message=b"the daemon is stopping")
+        """Says goodbye to every socket, to all at once: one that does not answer must not keep the others waiting."""
+        self._closing = True
+        await asyncio.gather(*(_goodbye(socket) for socket in self._sockets))
 
 
 class Spoken(msgspec.Struct, frozen=True):
@@ -125,6 +129,12 @@ class Spoken(msgspec.Struct, frozen=True):
 
 
 Said = Callable[[Listener, Spoken], bool]
+
+
+async def _goodbye(socket: web.WebSocketResponse) -> None:
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(GOODBYE):
+            await socket.close(code=1001, message=b"the daemon is stopping")
 
 
 async def _send(socket: web.WebSocketResponse, listener: Listener, greeting: Callable[[], Iterable[str]]) -> None:

@@ -10,6 +10,7 @@ from msgspec import Meta
 from multidict import MultiDict
 
 from common import errors
+from common.http.body import parse_json
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Cursor = Annotated[str, Meta(max_length=1024)]
@@ -35,10 +36,11 @@ def encode_cursor(kind: str, *values: Any) -> str:
 def decode_cursor(text: str, kind: str, types: tuple[type, ...]) -> list[Any]:
     """The values of a cursor of this kind. Raises Invalid for anything else."""
     try:
-        values = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        fits = isinstance(values, list) and len(values) == len(types) + 1 and values[0] == kind
+        # As strict as a body: a cursor comes from outside, whoever made it.
+        values = parse_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), list[Any])
+        fits = len(values) == len(types) + 1 and values[0] == kind
         if fits and all(isinstance(value, wanted) for value, wanted in zip(values[1:], types, strict=True)):
-            return list(values[1:])
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+            return values[1:]
+    except (binascii.Error, ValueError, errors.Invalid):
         pass
     raise errors.Invalid("invalid_cursor", "The cursor cannot be read; begin again without one.")

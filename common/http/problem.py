@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from common import errors
+from common.http.request_ids import common_headers
 
 STATUS: dict[type[errors.Refusal], int] = {
     errors.Invalid: 400,
@@ -47,6 +48,7 @@ CODE_OF_STATUS = {
     413: "too_large",
     417: "expectation_failed",
 }
+_FAMILIES = {404: errors.NotFound, 413: errors.TooLarge}
 DEFAULT_RETRY_AFTER = 5.0
 PROBLEM_TYPE = "application/problem+json"
 
@@ -111,18 +113,17 @@ def raw_response(refusal: errors.Refusal, request_id: str) -> bytes:
     """The same as bytes, for where no request could be read; the connection closes after it."""
     status, body = status_of(refusal), document(refusal, request_id)
     head = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}", f"Content-Type: {PROBLEM_TYPE}"]
-    head += [f"{name}: {value}" for name, value in headers_of(refusal).items()]
+    head += [f"{name}: {value}" for name, value in (headers_of(refusal) | common_headers(request_id)).items()]
     head += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
     return "\r\n".join(head).encode("ascii") + body
 
 
 def of_http_exception(error: web.HTTPException) -> errors.Refusal:
-    """What aiohttp's router raised, as one of our refusals."""
+    """What aiohttp itself raised, as one of our refusals."""
     code = CODE_OF_STATUS.get(error.status, "internal_error" if error.status >= 500 else "bad_request")
     detail = {
         "not_found": "There is nothing under this path. The API is described at /docs.",
         "method_not_allowed": "This path answers other methods; see the Allow header.",
         "too_large": "The body is larger than this endpoint takes.",
     }.get(code, f"The request was refused: {error.reason}.")
-    family = errors.NotFound if error.status == 404 else errors.Invalid
-    return family(code, detail)
+    return _FAMILIES.get(error.status, errors.Invalid)(code, detail)

@@ -1,4 +1,5 @@
-"""Ids that tie an answer to its lines in the log: unique in a process, not guessable across processes, cheap to make."""
+"""Ids that tie an answer to its lines in the log: unique in a process, not guessable across processes, cheap to make;
+and the headers that every answer bears."""
 
 import itertools
 import secrets
@@ -10,3 +11,8 @@ _numbers = itertools.count(1)
 def new_request_id() -> str:
     """For example `9f86d081-1c`."""
     return f"{_prefix}-{next(_numbers):x}"
+
+
+def common_headers(request_id: str) -> dict[str, str]:
+    """The headers of every answer, whoever makes it."""
+    return {"X-Request-ID": request_id, "X-Content-Type-Options": "nosniff", "Server": "Shoal"}

@@ -26,6 +26,10 @@ BACKLOG = 1024
 COLLECT_AFTER = (20_000, 10, 10)
 
 
+# Seconds after the call to stop by which its steps have ended: nothing more is taken, requests are done, all is closed.
+STOP_MARKS = (3.0, 6.5, 9.5)
+
+
 class StartError(Exception):
     """The daemon cannot start; the message is for the person who started it."""
 
@@ -55,8 +59,8 @@ def listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise StartError(f"cannot listen on {host}: {error.strerror or error}") from error
+    except (OSError, UnicodeError) as error:
+        raise StartError(f"cannot listen on {host}: {getattr(error, 'strerror', None) or error}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -92,14 +96,16 @@ class Running:
 
     async def stop(self) -> None:
         """Ends in order: no new requests, the present ones finish, then everything closes."""
-        for step in (self._daemon.stopping, self._runner.cleanup, self._daemon.close):
-            await _step(step)
+        began = asyncio.get_running_loop().time()
+        steps = (self._daemon.stopping, self._runner.cleanup, self._daemon.close)
+        for step, mark in zip(steps, STOP_MARKS, strict=True):
+            await _step(step, began + mark)
 
 
-async def _step(step: Callable[[], Awaitable[None]]) -> None:
+async def _step(step: Callable[[], Awaitable[None]], deadline: float) -> None:
     """One step of the end; that it fails must not keep the others from happening."""
     try:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout_at(deadline):
             await step()
     except Exception:
         log.exception("a step of the shutdown failed")

@@ -1,16 +1,18 @@
 """A file as an HTTP answer: ranges, validators, zero-copy, and never a mix of two versions.
 
 Guarantees: an answer that reaches its full Content-Length is of one version. Size, modification time and inode are
-compared before each block, and before the last bytes; when they differ the connection is cut. `sendfile` hands
-page-cache pages to the kernel that are read only when the peer's side takes them, so the last `HELD_BACK` bytes are
-copied instead: by the time the very last of them leave, nothing that was handed over before is still unread. A reader
-that takes no block within `BLOCK_DEADLINE` is cut off.
+compared before each block, and before the last bytes; when they differ the connection is cut. `sendfile` hands over
+pages of the page cache, which are read only when the reader takes them (one on this machine: from its own queue), so
+the last `held_back()` bytes are copied instead: more than the kernel keeps for both sides, so by the time the very last
+of them leave, nothing that was handed over before is still unread. A reader that does not take a block in time is cut
+off.
 """
 
 import asyncio
 import base64
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 from urllib.parse import quote
 
@@ -23,7 +25,7 @@ SMALLEST_BLOCK = 64 * 1024
 FIRST_BLOCK = 512 * 1024
 LARGEST_BLOCK = 4 * 1024 * 1024
 BLOCK_DEADLINE = 30.0
-HELD_BACK = 4 * 1024 * 1024  # copied, not sent by reference
+SWALLOWED = 8 * 1024 * 1024  # buffers may take this much at once; how fast the reader is shows only afterwards
 LAST = 64 * 1024  # sent only after a last look at the file
 COPIED = 256 * 1024  # a copied block
 
@@ -73,18 +75,42 @@ class FileChanged(ConnectionResetError):
 def content_disposition(name: str) -> str:
     """RFC 6266: a plain name for old readers, the true one for the others."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
 
 
-def next_block(block: int, seconds: float) -> int:
-    """Blocks grow while they leave quickly and shrink for slow readers, so that a deadline per block is fair to both."""
+@cache
+def held_back() -> int:
+    """How many bytes may be on their way: what the kernel keeps for the sender and for a reader on this machine, and
+    what our transport keeps."""
+    # A reader that asks for a buffer of its own may get twice what is called its maximum.
+    reader = max(_kernel_setting("net/ipv4/tcp_rmem"), 2 * _kernel_setting("net/core/rmem_max"))
+    return _kernel_setting("net/ipv4/tcp_wmem") + reader + 2 * COPIED + LAST
+
+
+def _kernel_setting(name: str) -> int:
+    """The last number of a setting; more than is usual where there is none."""
+    try:
+        with open(f"/proc/sys/{name}") as setting:
+            return int(setting.read().split()[-1])
+    except (OSError, ValueError, IndexError):
+        return 8 * 1024 * 1024
+
+
+def next_block(block: int, seconds: float, largest: int = LARGEST_BLOCK) -> int:
+    """Blocks grow while they leave quickly and shrink for slow readers: a deadline per block is fair to both."""
     if seconds < 0.5:
-        return min(block * 2, LARGEST_BLOCK)
+        return min(block * 2, largest)
     return max(block // 2, SMALLEST_BLOCK) if seconds > 4 else block
 
 
-async def send_file(request: web.Request, served: Served, meter: Meter | None = None) -> web.StreamResponse:
-    """Answers GET or HEAD with the file or the part of it that was asked for. The caller closes `served.fd`."""
+async def send_file(
+    request: web.Request, served: Served, meter: Meter | None = None, deadline: float = BLOCK_DEADLINE
+) -> web.StreamResponse:
+    """Answers GET or HEAD with the file or the part of it that was asked for. The caller closes `served.fd`.
+
+    Raises OutOfRange or Conflict before the answer has begun, ConnectionResetError afterwards. A block that is not
+    taken within `deadline` seconds ends it.
+    """
     headers = _headers(served)
     if etag_listed(request.headers.get("If-None-Match"), headers["ETag"]):
         return web.Response(status=304, headers=headers)
@@ -97,12 +123,8 @@ async def send_file(request: web.Request, served: Served, meter: Meter | None = 
     response.content_length = stop - start
     if request.method == "HEAD":
         await response.prepare(request)
-    elif stop - start <= COPIED:
-        await _send_small(request, response, served, start, stop, meter)
     else:
-        await response.prepare(request)
-        await _send(request, response, served, start, stop, meter)
-    await response.write_eof()
+        await _Sending(request, response, served, meter, deadline).send(start, stop)
     return response
 
 
@@ -123,72 +145,92 @@ def _headers(served: Served) -> dict[str, str]:
 
 
 def _wanted(request: web.Request, served: Served, etag: str) -> ByteRange | None:
-    """The range to serve.
-
-    One that cannot be met is ignored when `If-Range` says that it was meant for another version.
-    """
-    if not if_range_matches(request.headers.get("If-Range"), etag, served.modified):
+    """The range to serve. Only GET has one (RFC 9110, 14.2), and it counts when it was meant for this version."""
+    if request.method != "GET" or not if_range_matches(request.headers.get("If-Range"), etag, served.modified):
         return None
     return parse_range(request.headers.get("Range"), served.version.size)
 
 
-def _check(served: Served) -> None:
-    if Version.of(served.fd) != served.version:
-        raise FileChanged("the file changed while it was served")
+@dataclass(slots=True)
+class _Sending:
+    """One file on its way."""
 
+    request: web.Request
+    response: web.StreamResponse
+    served: Served
+    meter: Meter | None
+    deadline: float
 
-async def _send_small(
-    request: web.Request, response: web.StreamResponse, served: Served, start: int, stop: int, meter: Meter | None
-) -> None:
-    """Read whole before the first byte leaves, so a change is still a clean refusal."""
-    data = os.pread(served.fd, stop - start, start)
-    if len(data) != stop - start or Version.of(served.fd) != served.version:
-        raise errors.Conflict("file_changed", "The file changed on its peer's disk; ask for it again.")
-    await response.prepare(request)
-    async with asyncio.timeout(BLOCK_DEADLINE):
-        await response.write(data)
-    if meter is not None:
-        meter(len(data))
-
-
-async def _send(
-    request: web.Request, response: web.StreamResponse, served: Served, start: int, stop: int, meter: Meter | None
-) -> None:
-    loop = asyncio.get_running_loop()
-    by_reference = max(start, stop - HELD_BACK)
-    position, block = start, FIRST_BLOCK
-    while position < stop:
-        _check(served)
-        began = loop.time()
-        async with asyncio.timeout(BLOCK_DEADLINE):
-            if position < by_reference:
-                count = await _send_by_reference(request, served, position, min(block, by_reference - position))
+    async def send(self, start: int, stop: int) -> None:
+        try:
+            if stop - start <= COPIED:
+                await self._send_small(start, stop)
             else:
-                count = await _send_copy(response, served, position, stop)
-        if count == 0:
-            raise FileChanged("the file became shorter while it was served")
-        position += count
-        block = next_block(block, loop.time() - began)
-        if meter is not None:
-            meter(count)
+                await self._send_large(start, stop)
+            async with asyncio.timeout(self.deadline):
+                await self.response.write_eof()
+        except TimeoutError:
+            if self.request.transport is not None:
+                # Closing would wait until the reader has taken what is buffered.
+                self.request.transport.abort()
+            raise ConnectionResetError("the reader takes nothing") from None
 
+    async def _send_small(self, start: int, stop: int) -> None:
+        """Read whole before the first byte leaves, so a change is still a clean refusal."""
+        data = os.pread(self.served.fd, stop - start, start)
+        if len(data) != stop - start or self._has_changed():
+            raise errors.Conflict("file_changed", "The file changed on its peer's disk; ask for it again.")
+        await self.response.prepare(self.request)
+        async with asyncio.timeout(self.deadline):
+            await self.response.write(data)
+        self._left(len(data))
 
-async def _send_by_reference(request: web.Request, served: Served, position: int, count: int) -> int:
-    transport = request.transport
-    if transport is None or transport.is_closing():
-        raise ConnectionResetError("the reader is gone")
-    if hasattr(os, "posix_fadvise"):
-        # What follows is read from the disk while this block is on its way, so that a cold file does not hold up
-        # the loop.
-        os.posix_fadvise(served.fd, position + count, LARGEST_BLOCK, os.POSIX_FADV_WILLNEED)
-    return await asyncio.get_running_loop().sendfile(transport, served, position, count, fallback=False)  # type: ignore[arg-type]
+    async def _send_large(self, start: int, stop: int) -> None:
+        await self.response.prepare(self.request)
+        clock = asyncio.get_running_loop().time
+        by_reference = max(start, stop - held_back())
+        position, block = start, FIRST_BLOCK
+        while position < stop:
+            self._check()
+            began = clock()
+            async with asyncio.timeout(self.deadline):
+                if position < by_reference:
+                    count = await self._send_by_reference(position, min(block, by_reference - position))
+                else:
+                    count = await self._send_copy(position, stop)
+            if count == 0:
+                raise FileChanged("the file became shorter while it was served")
+            position += count
+            block = next_block(block, clock() - began, LARGEST_BLOCK if position - start > SWALLOWED else FIRST_BLOCK)
+            self._left(count)
 
+    async def _send_by_reference(self, position: int, count: int) -> int:
+        transport, served = self.request.transport, self.served
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the reader is gone")
+        if hasattr(os, "posix_fadvise"):
+            # What follows is read from the disk while this block is on its way, so that a cold file does not hold up
+            # the loop.
+            os.posix_fadvise(served.fd, position + count, LARGEST_BLOCK, os.POSIX_FADV_WILLNEED)
+        return await asyncio.get_running_loop().sendfile(transport, served, position, count, fallback=False)  # type: ignore[arg-type]
 
-async def _send_copy(response: web.StreamResponse, served: Served, position: int, stop: int) -> int:
-    """Copies a block; the very last one is looked at once more after it was read."""
-    remaining = stop - position
-    data = os.pread(served.fd, min(COPIED, remaining - LAST) if remaining > LAST else remaining, position)
-    if len(data) == remaining:
-        _check(served)
-    await response.write(data)
-    return len(data)
+    async def _send_copy(self, position: int, stop: int) -> int:
+        """Copies a block; the very last one is looked at once more after it was read."""
+        remaining = stop - position
+        wanted = min(COPIED, remaining - LAST) if remaining > LAST else remaining
+        data = os.pread(self.served.fd, wanted, position)
+        if len(data) == remaining:
+            self._check()
+        await self.response.write(data)
+        return len(data)
+
+    def _has_changed(self) -> bool:
+        return Version.of(self.served.fd) != self.served.version
+
+    def _check(self) -> None:
+        if self._has_changed():
+            raise FileChanged("the file changed while it was served")
+
+    def _left(self, count: int) -> None:
+        if self.meter is not None:
+            self.meter(count)

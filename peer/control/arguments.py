@@ -58,8 +58,9 @@ def parser() -> argparse.ArgumentParser:
     sharing = _command(commands, "share", "share a file or a folder")
     sharing.add_argument("path", metavar="PATH")
     sharing.add_argument("--tag", metavar="TAG", action="append", default=[], help="a tag to find it by; repeatable")
-    unsharing = _command(commands, "unshare", "share a file no longer")
-    unsharing.add_argument("id", metavar="ID", help="its id, as `peer ls` shows it")
+    _command(commands, "open", "print a link that opens your peer's page for its owner, once")
+    unsharing = _command(commands, "unshare", "share a file or a folder no longer")
+    unsharing.add_argument("what", metavar="ID|PATH", help="the file's id, as `peer ls` shows it, or what was shared")
     unsharing.add_argument("--delete", action="store_true", help="delete it from this machine, too")
     return made
 

@@ -6,11 +6,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from common.errors import Refusal
+from common.runtime.config import Config
 from common.runtime.kinds import ConfigError
 from peer.control.arguments import parser, run_settings
 from peer.control.exits import Exit, Stop, stop_of
@@ -18,14 +18,16 @@ from peer.control.exits import Exit, Stop, stop_of
 if TYPE_CHECKING:
     from peer.control.output import Output
 
+Daemon = Callable[[Config, list[str]], int]
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
+
+def main(daemon: Daemon, arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. `daemon` runs a peer with a configuration and what to warn of."""
     given = parser().parse_args(arguments)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        return _run(given) if given.command == "run" else _command(given)
+        return _run(given, daemon) if given.command == "run" else _command(given)
     except ConfigError as error:
         return _complain(str(error), Exit.USAGE)
     except KeyboardInterrupt:
@@ -38,12 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{error.filename or 'The system'}: {error.strerror or error}.", Exit.FAILED)
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(given: argparse.Namespace, daemon: Daemon) -> int:
     from common.runtime.settings import load_config
 
     loaded = load_config(given.config, os.environ, run_settings(given), daemon="peer")
-    # Imported only now and by name, so that a wrong flag is answered at once and no other command loads the daemon.
-    return int(import_module("peer.app").run(loaded.config, loaded.warnings))
+    return daemon(loaded.config, loaded.warnings)
 
 
 def _command(given: argparse.Namespace) -> int:

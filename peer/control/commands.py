@@ -7,8 +7,10 @@ from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
+from msgspec.structs import replace
+
 from common.ids import FileId, is_file_id
-from common.wire.files import FileInfo
+from common.wire.files import Done, FileInfo
 from peer.control.choice import chosen, destination, name_of
 from peer.control.exits import Exit, Stop
 from peer.control.output import shown
@@ -54,18 +56,31 @@ async def share(here: Surroundings, given: Namespace) -> None:
 
 
 async def unshare(here: Surroundings, given: Namespace) -> None:
-    """`peer unshare ID`"""
-    file_id = given.id.lower()
-    if not is_file_id(file_id):
-        raise Stop(Exit.USAGE, "invalid_parameter", "An id has 64 hex digits: `peer ls` shows those of your files.")
+    """`peer unshare ID|PATH`"""
+    file_id = given.what.lower()
     async with here.own_peer() as peer:
-        here.output.answered(await peer.unshare(file_id, given.delete))
+        if is_file_id(file_id):
+            here.output.answered(await peer.unshare(file_id, given.delete))
+        elif given.delete:
+            raise Stop(
+                Exit.USAGE, "invalid_parameter", "--delete goes with a file's id: folders stay."
+            )
+        else:
+            here.output.answered(await peer.unshare_path(os.path.abspath(given.what)))  # noqa: ASYNC240
+
+
+async def open_page(here: Surroundings, given: Namespace) -> None:
+    """`peer open`"""
+    async with here.own_peer() as peer:
+        here.output.answered(Done(await peer.page_link()))
 
 
 async def get(here: Surroundings, given: Namespace) -> None:
     """`peer get ID|NAME`"""
     async with here.network() as network:
         info = await _meant(here, network.super_peer, given.file)
+        if not is_file_id(info.id) or info.size < 0:
+            raise Stop(Exit.FAILED, "invalid_body", "The super-peer answered with what cannot be a file.")
         name = name_of(info, given.file)
         folder, name = destination(given.output, here.config.peer.downloads, name)
         await _fetch(here, network, Wanted(FileId(info.id), info.size, folder, name))
@@ -74,7 +89,7 @@ async def get(here: Surroundings, given: Namespace) -> None:
 async def _meant(here: Surroundings, super_peer: SuperPeer, asked: str) -> FileInfo:
     """The one file that an id or a name means. Raises Stop when there is none, or more than one."""
     if is_file_id(asked.lower()):
-        return await super_peer.file(asked.lower())
+        return replace(await super_peer.file(asked.lower()), id=asked.lower())
     found = chosen(asked, await _search(super_peer, asked, online=False))
     if len(found) > 1:
         online = {info.id for info in await _search(super_peer, asked, online=True)}
@@ -113,6 +128,7 @@ async def _fetch(here: Surroundings, network: Network, wanted: Wanted) -> None:
 COMMANDS: dict[str, Callable[[Surroundings, Namespace], Coroutine[Any, Any, None]]] = {
     "get": get,
     "ls": ls,
+    "open": open_page,
     "search": search,
     "share": share,
     "status": status,

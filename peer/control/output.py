@@ -49,6 +49,7 @@ class Output(Protocol):
 def output_for(json_wanted: bool) -> Output:
     """Lines where they are asked for or stdout is not a terminal, else tables."""
     if json_wanted or not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         return Lines(sys.stdout)
     from peer.control.terminal import Terminal  # takes rich, which programs need not wait for
 

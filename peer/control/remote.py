@@ -12,8 +12,17 @@ import msgspec
 from yarl import URL
 
 from common.http.outgoing import Outgoing, OutgoingError, read_bounded
-from common.wire.files import Done, FileInfo, SearchAnswer, ShareAnswer, SharedFile, ShareRequest, Source
-from common.wire.peer_daemon import PeerInfo
+from common.wire.files import (
+    Done,
+    FileInfo,
+    SearchAnswer,
+    ShareAnswer,
+    SharedFile,
+    ShareRequest,
+    Source,
+    UnshareRequest,
+)
+from common.wire.peer_daemon import OwnerCode, PeerInfo
 from peer.control.exits import Exit, Stop, exit_of
 
 T = TypeVar("T")
@@ -90,6 +99,16 @@ class OwnPeer:
         """Offers it no longer."""
         query = [("delete", "true")] if delete else []
         return await self._command("DELETE", self._url(f"/api/v1/files/unshare/{file_id}", query), Done)
+
+    async def unshare_path(self, path: str) -> Done:
+        """Offers a shared folder no longer."""
+        body = msgspec.json.encode(UnshareRequest(path))
+        return await self._command("POST", self._url("/api/v1/shares/remove"), Done, body)
+
+    async def page_link(self) -> str:
+        """A link that opens the owner's part of the page once."""
+        answer = await self._command("POST", self._url("/api/v1/owner/code"), OwnerCode)
+        return f"{self._url('/')}#code={answer.code}"
 
     async def _command(
         self, method: str, url: str, kind: type[T], body: bytes | None = None, deadline: float = 15.0

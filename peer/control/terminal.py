@@ -40,7 +40,7 @@ class Terminal:
         self._files(found)
 
     def _files(self, found: Sequence[FileInfo]) -> None:
-        table = self._table("Name", "Size", "Sources", "Kind", "Tags")
+        table = self._table("Name", "Size", "From", "Kind", "Tags")
         for info in found:
             self._row(table, info, str(info.sources))
         self._console.print(table)
@@ -49,14 +49,14 @@ class Terminal:
         if not files:
             self._console.print("Nothing is shared. Share a file or a folder with `peer share PATH`.")
             return
-        table = self._table("Name", "Size", "Fetched", "Kind", "Tags")
+        table = self._table("Name", "Size", "Sent", "Kind", "Tags")
         for file in files:
             self._row(table, file, str(file.downloads))
         self._console.print(table)
 
     def _table(self, *titles: str) -> Table:
         """The last two columns are for wide terminals; a name has its id below it, so that it can be copied."""
-        table = Table(box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column(titles[0], min_width=64, overflow="fold")
         for title in titles[1 : 5 if self._console.width >= WIDE else 3]:
             table.add_column(title, justify="right" if title in titles[1:3] else "left")

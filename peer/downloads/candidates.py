@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from common import errors
 from common.wire.files import Source
 
-LONGEST_PAUSE = 30.0  # seconds
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 30.0  # seconds
 ENOUGH = 1 << 20  # bytes that make up for earlier failures
 FOR_GOOD = frozenset({"refused", "corrupt"})
 AWAY = frozenset({"unreachable", "timeout"})
@@ -19,7 +19,8 @@ AWAY = frozenset({"unreachable", "timeout"})
 @dataclass(frozen=True, slots=True)
 class Patience:
     """What a fetch bears with: seconds until a `head` comes, of `silence`, of `waiting` while nothing is gained; less
-    than `slowest` bytes a second over `crawl` seconds; failed `attempts` of a source. `news`: between Progresses.
+    than `slowest` bytes a second over `crawl` seconds; failed `attempts` of a source, with a `pause` after the first
+    that doubles each time. `news`: seconds between Progresses.
     """
 
     head: float = 15.0
@@ -27,6 +28,7 @@ class Patience:
     crawl: float = 15.0
     slowest: int = 16 * 1024
     attempts: int = 3
+    pause: float = 1.0
     waiting: float = 120.0
     news: float = 0.2
 
@@ -92,14 +94,15 @@ class Candidates:
             candidate.strikes += 1
         if trouble.outcome in FOR_GOOD or candidate.strikes >= self.patience.attempts:
             self._left.remove(candidate)
-        candidate.not_before = now + _pause_after(trouble, candidate.strikes)
+        candidate.not_before = now + self._pause_after(trouble, candidate.strikes)
 
-
-def _pause_after(trouble: SourceTrouble, strikes: int) -> float:
-    if trouble.outcome == "slow":
-        return 0.0
-    wanted = trouble.retry_after if trouble.retry_after is not None else 2.0 ** (strikes - 1)
-    return min(max(wanted, 0.1), LONGEST_PAUSE)
+    def _pause_after(self, trouble: SourceTrouble, strikes: int) -> float:
+        if trouble.outcome == "slow":
+            return 0.0
+        wanted = trouble.retry_after
+        if wanted is None:
+            wanted = self.patience.pause * 2.0 ** max(0, strikes - 1)
+        return min(max(wanted, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
 def nobody_left(troubles: Sequence[SourceTrouble]) -> errors.Refusal:

@@ -16,7 +16,7 @@ from peer.downloads import events
 from peer.downloads.candidates import Candidates, Patience, SourceTrouble
 from peer.downloads.disk import Disk
 from peer.downloads.events import Event
-from peer.downloads.part_file import PartFile, Wanted
+from peer.downloads.part_file import PartFile, Wanted, drop_published
 from peer.downloads.proof import holds
 from peer.downloads.rate import Meter, Pace
 from peer.downloads.source import Reply, ask
@@ -46,6 +46,7 @@ async def fetch(
 
 async def _fetch(wanted: Wanted, sources: Sequence[Source], outgoing: Outgoing, patience: Patience, tell: Tell) -> None:
     if there := await already_there(wanted):
+        drop_published(wanted, there)
         tell(events.Finished(there, wanted.id, wanted.size, already_there=True))
         return
     with Disk(PartFile(wanted)) as disk:

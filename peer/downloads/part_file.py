@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from common import errors
 from common.content.names import free_name
-from common.ids import FileId
+from common.ids import FileId, is_file_id
 from common.runtime.units import format_size
 
 MAX_COMPONENT = 255  # bytes that disks take for a name
@@ -33,6 +33,10 @@ class Wanted:
     size: int
     folder: str
     name: str
+
+    def __post_init__(self) -> None:
+        if not is_file_id(self.id) or self.size < 0 or self.name in ("", ".", "..") or "/" in self.name:
+            raise ValueError("this cannot be fetched")
 
 
 class PartFile:
@@ -177,6 +181,14 @@ class PartFile:
             yield
         except OSError as error:
             raise _refusal(error, self.path) from error
+
+
+def drop_published(wanted: Wanted, path: str) -> None:
+    """Removes the part's name where a killed run left it beside `path`, to which it had published the part already."""
+    part = os.path.join(wanted.folder, part_name(wanted.name, wanted.id))
+    with contextlib.suppress(OSError):
+        if os.path.samestat(os.lstat(part), os.lstat(path)):
+            os.unlink(part)
 
 
 def part_name(name: str, file_id: FileId) -> str:

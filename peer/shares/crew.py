@@ -13,12 +13,7 @@ log = logging.getLogger("shoal.shares")
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 # Isolated and without site: nothing but the standard library is needed, and nothing of the environment may come in.
-_COMMAND = (
-    "-I",
-    "-S",
-    "-c",
-    f"import sys; sys.path.insert(0, {_ROOT!r}); import peer.shares.hash_process as p; p.serve()",
-)
+_PROGRAM = f"import sys; sys.path.insert(0, {_ROOT!r}); from peer.shares.hash_process import serve; serve()"
 
 
 class Crew:

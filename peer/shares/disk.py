@@ -21,14 +21,71 @@ EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR))
 
 def open_folder(root: bytes, folder: bytes = b"") -> int:
     """A descriptor of `folder`, which is relative to `root`, `/`-separated; empty is the root. Raises OSError."""
-    fd = os.open(root, _FOLDER)
-    for part in folder.split(b"/") if folder else ():
+    return _descend(os.open(root, _FOLDER), folder.split(b"/") if folder else [])
+
+
+def _descend(fd: int, parts: list[bytes]) -> int:
+    """A descriptor of the folder so far below `fd`, which is closed."""
+    for part in parts:
         try:
             inner = os.open(_name(part), _FOLDER, dir_fd=fd)
         finally:
             os.close(fd)
         fd = inner
     return fd
+
+
+class FolderPath:
+    """The folders from a root down to the one opened last, kept open: the next is seldom far from it.
+
+    Descriptors belong to the path: good until the next `open`. No more than DEEPEST of them stay open.
+    """
+
+    DEEPEST = 48
+
+    def __init__(self, root: bytes) -> None:
+        self.root = root
+        self._parts: list[bytes] = []
+        self._fds: list[int] = []
+        self._below = -1
+
+    def open(self, folder: bytes) -> int:
+        """What `open_folder` does, from where both paths part. Raises OSError."""
+        parts = folder.split(b"/") if folder else []
+        self._close(_common(self._parts, parts))
+        if not self._fds:
+            self._fds.append(os.open(self.root, _FOLDER))
+        for part in parts[len(self._parts) : self.DEEPEST]:
+            self._fds.append(os.open(_name(part), _FOLDER, dir_fd=self._fds[-1]))
+            self._parts.append(part)
+        if len(parts) > self.DEEPEST:
+            self._below = _descend(os.dup(self._fds[-1]), parts[self.DEEPEST :])
+            return self._below
+        return self._fds[-1]
+
+    def close(self) -> None:
+        self._close(0)
+        while self._fds:
+            os.close(self._fds.pop())
+
+    def _close(self, keep: int) -> None:
+        """All below the first `keep` folders."""
+        if self._below >= 0:
+            os.close(self._below)
+            self._below = -1
+        while len(self._parts) > keep:
+            self._parts.pop()
+            os.close(self._fds.pop())
+
+
+def _common(these: list[bytes], those: list[bytes]) -> int:
+    """With how many equal parts both begin."""
+    count = 0
+    for this, that in zip(these, those, strict=False):
+        if this != that:
+            break
+        count += 1
+    return count
 
 
 def open_file(folder_fd: int, name: bytes) -> int:

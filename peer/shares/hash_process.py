@@ -12,7 +12,7 @@ import stat
 import sys
 
 from common.content.hashing import BUFFER_SIZE, hash_at_once
-from peer.shares.disk import ABSENT, DENIED, EXHAUSTED, open_file, open_folder, stamp_of
+from peer.shares.disk import ABSENT, DENIED, EXHAUSTED, FolderPath, open_file, stamp_of
 
 # What became of a file: (id, head), or why there is none: "gone", "changed", "denied", "failed".
 Outcome = tuple[str, int] | str
@@ -25,16 +25,20 @@ Batch = list[tuple[bytes, bytes, list[Sight]]]
 def hash_batch(batch: Batch, buffer: memoryview) -> list[Outcome]:
     """One outcome for each file, in order; an id only if the file is now what was seen of it, and was read whole."""
     outcomes: list[Outcome] = []
-    for root, folder, files in batch:
-        try:
-            folder_fd = open_folder(root, folder)
-        except OSError as error:
-            outcomes += [reason_of(error)] * len(files)
-            continue
-        try:
+    path = FolderPath(b"")
+    try:
+        for root, folder, files in batch:
+            if root != path.root:
+                path.close()
+                path = FolderPath(root)
+            try:
+                folder_fd = path.open(folder)
+            except OSError as error:
+                outcomes += [reason_of(error)] * len(files)
+                continue
             outcomes += [_hash(folder_fd, sight, buffer) for sight in files]
-        finally:
-            os.close(folder_fd)
+    finally:
+        path.close()
     return outcomes
 
 

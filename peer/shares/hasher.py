@@ -23,7 +23,7 @@ log = logging.getLogger("shoal.shares")
 
 BATCH_FILES = 256
 SLICE = 16 * 1024 * 1024  # bytes of a batch, or of a large file, before the other kind has its turn
-CROWD = 4 * BATCH_FILES  # small files waiting that are worth a process
+CROWD = 2 * BATCH_FILES  # small files waiting that are worth a process
 IDLE = 2.0  # seconds
 
 
@@ -180,11 +180,16 @@ class _Worker(threading.Thread):
 
     def _outcomes(self, groups: list[Group], crowd: bool) -> list[Outcome]:
         batch: Batch = [(group.root, group.folder, [file[:4] for file in group.files]) for group in groups]
-        if self.crew.is_there or (crowd and self.crew.start()):
-            outcomes = self.crew.hash(batch)
-            if outcomes is not None or self._hasher._closed:
-                return outcomes or []
-        return hash_batch(batch, self._buffer)
+        try:
+            if self.crew.is_there or (crowd and self.crew.start()):
+                outcomes = self.crew.hash(batch)
+                if outcomes is not None or self._hasher._closed:
+                    return outcomes or []
+            return hash_batch(batch, self._buffer)
+        except Exception:
+            # A worker that died would leave its files waiting for ever.
+            log.exception("hashing failed")
+            return ["failed"] * sum(len(group.files) for group in groups)
 
     def _hash_large(self) -> bool:
         if self._large is None:

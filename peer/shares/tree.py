@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from peer.shares.disk import ABSENT, DENIED, EXHAUSTED, open_folder, signed
+from peer.shares.disk import ABSENT, DENIED, EXHAUSTED, FolderPath, signed
 from peer.shares.forbidden import is_key_like, is_unfinished
 
 LISTING_SIZE = 1000
+_DOT = ord(".")
 LONGEST_FOLDER = 16 * 1024  # bytes; what a catalogue can name ends far before
 
 
@@ -29,17 +30,22 @@ class Seen(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """A folder, or LISTING_SIZE of its files; `last` with the last files of a folder, and with its subfolders."""
+    """A folder as a whole, or, where it is large, some of its files; the subfolders come with the last of them.
 
+    `fd` is the open folder, until the next listing is asked for.
+    """
+
+    fd: int
     folder: bytes
     device: int
     files: list[Seen]
     folders: list[bytes]
-    last: bool
+    is_whole: bool
+    is_last: bool
 
 
 class Closed(NamedTuple):
-    """A folder that could not be read: it is "gone", reading was "denied", or it "failed"."""
+    """A folder that was not read: it is "gone", "excluded" by the rules, reading was "denied", or it "failed"."""
 
     folder: bytes
     reason: str
@@ -56,7 +62,7 @@ class Rules:
 
     def objection(self, name: bytes) -> str:
         """Why a name is left out, empty when it is not."""
-        if name.startswith(b".") and not self.include_hidden:
+        if name[0] == _DOT and not self.include_hidden:
             return "hidden"
         if is_key_like(name):
             return "key_like"
@@ -81,27 +87,25 @@ def walk(
 ) -> Iterator[Listing | Closed]:
     """Every folder from `start` (relative to `root`) downwards. `on_enter(folder, fd)` comes before each is read."""
     counted = Counter[str]() if skipped is None else skipped
+    path = FolderPath(root)
     stack = [start]
-    while stack:
-        folder = stack.pop()
-        try:
-            fd = open_folder(root, folder)
-        except OSError as error:
-            yield Closed(folder, closing_reason(error))
-            continue
-        try:
-            if not rules.enters(join(root, folder), fd):
-                yield Closed(folder, "gone")
-                continue
-            on_enter(folder, fd)
-            for listing in list_folder(fd, folder, rules, counted):
-                if len(folder) < LONGEST_FOLDER:
-                    stack += [join(folder, name) for name in listing.folders]
-                yield listing
-        except OSError as error:
-            yield Closed(folder, closing_reason(error))
-        finally:
-            os.close(fd)
+    try:
+        while stack:
+            folder = stack.pop()
+            try:
+                fd = path.open(folder)
+                if not rules.enters(join(root, folder), fd):
+                    yield Closed(folder, "excluded")
+                    continue
+                on_enter(folder, fd)
+                for listing in list_folder(fd, folder, rules, counted):
+                    if len(folder) < LONGEST_FOLDER:
+                        stack += [join(folder, name) for name in listing.folders]
+                    yield listing
+            except OSError as error:
+                yield Closed(folder, closing_reason(error))
+    finally:
+        path.close()
 
 
 def list_folder(fd: int, folder: bytes, rules: Rules, skipped: Counter[str]) -> Iterator[Listing]:
@@ -109,16 +113,20 @@ def list_folder(fd: int, folder: bytes, rules: Rules, skipped: Counter[str]) -> 
     device = signed(os.fstat(fd).st_dev)
     files: list[Seen] = []
     folders: list[bytes] = []
+    is_whole = True
     with os.scandir(fd) as entries:
         for entry in entries:
             name = os.fsencode(entry.name)
-            objection = rules.objection(name) or _sort(entry, name, files, folders)
-            if objection:
+            if objection := rules.objection(name):
                 skipped[objection] += 1
-            elif len(files) >= LISTING_SIZE:
-                yield Listing(folder, device, files, [], last=False)
-                files = []
-    yield Listing(folder, device, files, folders, last=True)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(name)
+            elif found := _regular(entry, skipped):
+                files.append(seen(name, found))
+                if len(files) > LISTING_SIZE:
+                    yield Listing(fd, folder, device, files, [], is_whole=False, is_last=False)
+                    files, is_whole = [], False
+    yield Listing(fd, folder, device, files, folders, is_whole, is_last=True)
 
 
 def seen(name: bytes, found: os.stat_result) -> Seen:
@@ -140,17 +148,14 @@ def closing_reason(error: OSError) -> str:
     return "denied" if error.errno in DENIED else "failed"
 
 
-def _sort(entry: "os.DirEntry[str]", name: bytes, files: list[Seen], folders: list[bytes]) -> str:
-    """Puts an entry where it belongs; says why if it belongs nowhere."""
+def _regular(entry: "os.DirEntry[str]", skipped: Counter[str]) -> os.stat_result | None:
+    """What `lstat` says of an entry that is a regular file; what else there is, is counted."""
     try:
-        if entry.is_dir(follow_symlinks=False):
-            folders.append(name)
-        elif entry.is_file(follow_symlinks=False):
-            files.append(seen(name, entry.stat(follow_symlinks=False)))
-        else:
-            return "link" if entry.is_symlink() else "not_regular"
+        if entry.is_file(follow_symlinks=False):
+            return entry.stat(follow_symlinks=False)
+        skipped["link" if entry.is_symlink() else "not_regular"] += 1
     except FileNotFoundError:
-        return ""  # deleted since its folder was read
+        pass  # deleted since its folder was read
     except OSError:
-        return "unreadable"
-    return ""
+        skipped["unreadable"] += 1
+    return None

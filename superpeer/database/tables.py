@@ -2,7 +2,8 @@
 
 An entry is one path that one peer announced; a file is one content, whoever has it; a listing is what one audience
 may see of one file, derived from the entries of that audience in the same transaction that changes them. Times are
-seconds since the epoch, `n` is a row's number inside the database and never leaves it.
+seconds since the epoch, `n` is a row's number inside the database, never shown and never given twice where it may be
+remembered (peers, files, listings).
 """
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ peers = sa.Table(
     sa.Column("name", sa.String(255), nullable=False),
     sa.Column("address", sa.String(64), nullable=False),
     sa.Column("port", sa.Integer, nullable=False),
+    sa.Column("registered_from", sa.String(64), nullable=False),  # where it was seen, whatever it announces
     sa.Column("region", sa.String(64), nullable=False),
     sa.Column("version", sa.String(64), nullable=False),
     sa.Column("public_key", sa.LargeBinary(32)),
@@ -31,7 +33,7 @@ peers = sa.Table(
     sa.Column("online", sa.Boolean, nullable=False),
     sa.Column("registered_at", sa.Float, nullable=False),
     sa.Column("last_seen", sa.Float, nullable=False),
-    sa.Index("peers_by_address", "address", "port"),
+    sqlite_autoincrement=True,
 )
 
 files = sa.Table(
@@ -40,6 +42,7 @@ files = sa.Table(
     sa.Column("n", Number, primary_key=True, autoincrement=True),
     sa.Column("id", sa.String(64), nullable=False, unique=True),
     sa.Column("downloads", sa.BigInteger, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 entries = sa.Table(
@@ -84,11 +87,14 @@ listings = sa.Table(
     sa.Column("owner_n", Number, nullable=False),
     sa.Column("sources", sa.Integer, nullable=False),
     sa.Column("online_sources", sa.Integer, nullable=False),
+    sa.Column("source_n", Number),  # one of those online
+    sa.Column("text", sa.Text, nullable=False),  # what is searched; SQLite keeps `listing_text` of it by triggers
     sa.UniqueConstraint("file_n", "audience", name="one_listing_an_audience"),
-    sa.Index("listings_by_name", "audience", "sort_name", "n"),
-    sa.Index("listings_by_size", "audience", "size", "n"),
-    sa.Index("listings_by_date", "audience", "upload_time", "n"),
-    sa.Index("listings_by_downloads", "audience", "downloads", "n"),
+    sa.Index("listings_by_name", "sort_name", "n"),
+    sa.Index("listings_by_size", "size", "n"),
+    sa.Index("listings_by_date", "upload_time", "n"),
+    sa.Index("listings_by_downloads", "downloads", "n"),
+    sqlite_autoincrement=True,
 )
 
 facts = sa.Table(

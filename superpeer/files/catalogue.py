@@ -6,12 +6,16 @@ was lost sees that its call had been taken, and a super-peer that lost its datab
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from common import errors
 from common.content.categories import category_of, mime_of
 from common.content.names import is_relative_path
 from common.wire.files import CATEGORIES, CatalogueDelta, Entry, FileRegistration
+from superpeer.files.listing import tidy
+
+LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,21 @@ def columns(entry: Entry) -> dict[str, Any]:
         "name": name,
         "size": entry.size,
         "category": category,
-        "tags": json.dumps(list(dict.fromkeys(tag.strip() for tag in entry.tags if tag.strip())), ensure_ascii=False),
+        "tags": json.dumps(list(dict.fromkeys(filter(None, map(tidy, entry.tags)))), ensure_ascii=False),
         "mime": mime,
-        "modified": entry.modified.timestamp() if entry.modified else None,
+        "modified": timestamp(entry.modified) if entry.modified else None,
         "manifest": entry.manifest,
         "audience": entry.audience,
     }
+
+
+def timestamp(moment: datetime) -> float | None:
+    """Seconds since the epoch, in UTC where no zone is named; None for a moment that UTC's calendar cannot show."""
+    try:
+        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).timestamp()
+    except OverflowError:
+        return None
+    return seconds if seconds <= LATEST else None
 
 
 def single(registration: FileRegistration) -> Entry:

@@ -15,9 +15,13 @@ MAX_TAGS = 64
 
 
 def fold(text: str) -> str:
-    """Text as it is searched and sorted: without case and without marks over letters."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c)) if not text.isascii() else text.lower()
+    """Text as it is searched and sorted: without case and without marks over letters. Folds each part as the whole."""
+    if text.isascii():
+        return text.lower()
+    # Decomposing brings out capitals (`™` is TM) and folding case brings out marks (`ǰ`): twice, then nothing is left.
+    for _ in range(2):
+        text = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(c for c in text if not unicodedata.combining(c))
 
 
 def extension_of(name: str) -> str:
@@ -39,20 +43,22 @@ def listing(entries: list[Any]) -> dict[str, Any]:
     size = _agreed_size(entries)
     entries = [entry for entry in entries if entry.size == size]
     first = entries[0]
-    names = list(dict.fromkeys(entry.name for entry in entries))
+    names = list(dict.fromkeys(entry.name for entry in entries))[: MAX_NAMES + 1]
     tags: dict[str, None] = {}
     for entry in entries:
         if entry.tags != "[]":
             tags.update(dict.fromkeys(json.loads(entry.tags)))
+    shown_tags = list(tags)[:MAX_TAGS]
+    online = {entry.peer_n for entry in entries if entry.online}
     return {
         "file_n": first.file_n,
         "audience": first.audience,
         "name": first.name,
         "sort_name": fold(first.name),
-        "names": json.dumps(names[1 : MAX_NAMES + 1], ensure_ascii=False),
+        "names": json.dumps(names[1:], ensure_ascii=False),
         "extension": extension_of(first.name),
         "category": first.category,
-        "tags": json.dumps(list(tags)[:MAX_TAGS], ensure_ascii=False),
+        "tags": json.dumps(shown_tags, ensure_ascii=False),
         "mime": first.mime,
         "manifest": next((entry.manifest for entry in entries if entry.manifest), None),
         "size": size,
@@ -61,7 +67,9 @@ def listing(entries: list[Any]) -> dict[str, Any]:
         "downloads": first.downloads,
         "owner_n": first.peer_n,
         "sources": len({entry.peer_n for entry in entries}),
-        "online_sources": len({entry.peer_n for entry in entries if entry.online}),
+        "online_sources": len(online),
+        "source_n": min(online, default=None),
+        "text": searchable(names, shown_tags, first.category),
     }
 
 
@@ -73,6 +81,18 @@ def _agreed_size(entries: list[Any]) -> int:
     return int(max((entry.size for entry in entries), key=lambda size: votes[size]))
 
 
-def searchable(name: str, names: str, tags: str, category: str) -> str:
-    """The text under which a listing is found: its names, tags and category, a line each (JSON arrays as stored)."""
-    return fold("\n".join([name, *json.loads(names), *json.loads(tags), category]))
+def searchable(names: Iterable[str], tags: Iterable[str], category: str) -> str:
+    """The text under which a listing is found: its names, its tags with a `#` before each and its category, a line
+    each."""
+    lines = [" ".join(name.split("\n")) for name in names]
+    return fold("\n".join([*lines, *(f"#{tag}" for tag in tags), category]))
+
+
+def tag_line(tag: str) -> str:
+    """What a listing's text holds exactly when it has this tag."""
+    return f"\n#{fold(tidy(tag))}\n"
+
+
+def tidy(tag: str) -> str:
+    """A tag without needless space."""
+    return " ".join(tag.split())

@@ -1,5 +1,6 @@
-// The owner's part of a peer's page. The token comes in the link's fragment, which no server sees, stays in this tab, and
-// goes out as a header to this origin alone. Names from outside are shown as text, never as markup.
+// The owner's part of a peer's page. A link's fragment, which no server sees, holds a code that works once; the token that it
+// is exchanged for stays in this tab and goes out as a header to this origin alone. Names from outside are shown as text,
+// never as markup.
 
 const KEY = "shoal-owner-token";
 const REFRESH = 15000;
@@ -15,10 +16,16 @@ let uploading = false;
 
 // The token
 
-function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) history.replaceState(null, "", location.pathname + location.search);
-  return given ?? stored();
+async function takeToken() {
+  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+  if (!code) return stored();
+  history.replaceState(null, "", location.pathname + location.search);
+  try {
+    return (await call("POST", "/api/v1/owner/token", { code })).token;
+  } catch (problem) {
+    if (!stored()) throw problem;
+    return stored();
+  }
 }
 
 function stored() {
@@ -42,14 +49,13 @@ function keep(value) {
 async function unlock(candidate) {
   keep(candidate);
   try {
-    // Any of the owner's reads tells whether the token is right.
-    await call("GET", "/api/v1/downloads");
+    await showShares();
     document.body.classList.add("is-owner");
     notice.hidden = true;
   } catch (problem) {
     if (![401, 403].includes(problem.status)) throw problem;
     lock();
-    tell("This token does not open this peer. Take the link that its last start printed, or the line in its owner-token file.");
+    tell("This token does not open this peer. Take a new link from `peer open`, or the line in its owner-token file.");
   }
 }
 
@@ -112,6 +118,41 @@ function words(text) {
   return text.split(",").map((tag) => tag.trim()).filter(Boolean);
 }
 
+// The shared folders
+
+async function showShares() {
+  const shares = await call("GET", "/api/v1/shares");
+  const list = document.getElementById("shares");
+  list.replaceChildren(...shares.map(shareRow));
+  document.getElementById("no-shares").hidden = shares.length > 0;
+}
+
+const STATES = { online: "", scanning: "being read", missing: "not there now: its disk may be unplugged" };
+
+function shareRow(share) {
+  const row = document.createElement("li");
+  const path = document.createElement("bdi");
+  path.textContent = share.path;
+  const facts = document.createElement("span");
+  facts.className = "muted";
+  const state = STATES[share.state] ?? share.state;
+  facts.textContent = ` ${share.files.toLocaleString("en")} files${state ? `, ${state}` : ""} `;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button quiet";
+  button.textContent = "Stop sharing";
+  button.setAttribute("aria-label", `Stop sharing ${share.path}`);
+  button.addEventListener("click", () => void attempt(button, () => stopSharing(share.path)));
+  row.append(path, facts, button);
+  return row;
+}
+
+async function stopSharing(path) {
+  const answer = await call("POST", "/api/v1/shares/remove", { path });
+  tell(answer.message, true);
+  await showShares();
+}
+
 // Share, unshare, tags
 
 async function share(form) {
@@ -119,6 +160,7 @@ async function share(form) {
   const answer = await call("POST", "/api/v1/files/share", { path: path.value, tags: words(tags.value) });
   tell(answer.message, true);
   form.reset();
+  await showShares();
 }
 
 async function editTags(row) {
@@ -292,12 +334,16 @@ document.addEventListener("click", (event) => {
   if (act) void attempt(button, () => act(button.closest("[data-file]")));
 });
 
-function begin() {
-  const given = takeToken();
-  if (given) unlock(given).catch(show);
+async function begin() {
+  try {
+    const given = await takeToken();
+    if (given) await unlock(given);
+  } catch (problem) {
+    show(problem);
+  }
 }
 
-begin();
-addEventListener("hashchange", begin);
+void begin();
+addEventListener("hashchange", () => void begin());
 watch();
 setInterval(refresh, REFRESH);

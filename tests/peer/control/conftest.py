@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 
 from common.wire.files import Done, FileInfo, SearchAnswer, ShareAnswer, SharedFile, Source
-from common.wire.peer_daemon import DownloadStats, PeerInfo, PublicConfig, UploadStats
+from common.wire.peer_daemon import DownloadStats, OwnerCode, PeerInfo, PublicConfig, UploadStats
 from tests.support.sources import Content, Handler, honest, serve, source
 
 ROOT = Path(__file__).parents[3]
@@ -116,6 +116,10 @@ class FakePeer:
                 return json_response(ShareAnswer("ab" * 32, "File shared successfully"))
             case "DELETE", ["files", "unshare", file_id] if file_id in {file.id for file in self.files}:
                 return json_response(Done("File unshared successfully"))
+            case "POST", ["shares", "remove"]:
+                return json_response(Done("No longer shared"))
+            case "POST", ["owner", "code"]:
+                return json_response(OwnerCode("once"))
         return problem(404, "file_not_found", "This peer shares no such file.")
 
     def info(self) -> PeerInfo:

@@ -1,6 +1,7 @@
 """The command `peer` as a process: what it asks, what it says, and how it ends."""
 
 import asyncio
+import json
 import os
 import socket
 from contextlib import AsyncExitStack
@@ -50,7 +51,7 @@ async def test_help_is_at_hand(peer: Command, arguments: list[str]) -> None:
         ["search", "x", "--super-peer", "nonsense"],
         ["status", "--peer", "nonsense"],
         ["status", "--config", "nowhere.yaml"],
-        ["unshare", "abc"],
+        ["unshare", "abc", "--delete"],
     ],
 )
 async def test_wrong_use_ends_with_2_and_says_why(peer: Command, arguments: list[str]) -> None:
@@ -105,6 +106,13 @@ async def test_names_cannot_drive_a_terminal(peer: Command, super_peer: FakeSupe
     assert ran.lines[0]["filename"] == content.name
     assert not set(ran.out) & set("\x1b\x07\x9b\u202e\u2028")
     assert "\U0001f600ü" in ran.out
+
+
+async def test_lines_are_utf_8_whatever_the_locale(peer: Command, super_peer: FakeSuperPeer, content: Content) -> None:
+    content.name = "ü\u2020\U0001f600"
+    await super_peer.announce(content, honest(content))
+    ran = await peer("search", "--super-peer", super_peer.address, env={"PYTHONIOENCODING": "latin-1"})
+    assert ran.lines[0]["filename"] == content.name
 
 
 async def test_the_super_peer_of_the_running_peer_is_used(
@@ -225,6 +233,20 @@ async def test_unshare(peer: Command, owner: list[str], own_peer: FakePeer) -> N
     assert (await peer("unshare", "cd" * 32, *owner)).code == 3
     path = f"/api/v1/files/unshare/{content.id}"
     assert [asked[:2] for asked in own_peer.asked[:2]] == [("DELETE", path), ("DELETE", f"{path}?delete=true")]
+
+
+async def test_unshare_of_a_folder_names_its_whole_path(
+    peer: Command, owner: list[str], own_peer: FakePeer, folder: Path
+) -> None:
+    (folder / "music").mkdir()
+    assert (await peer("unshare", "music", *owner)).code == 0
+    assert own_peer.asked == [("POST", "/api/v1/shares/remove", {"path": str(folder / "music")})]
+
+
+async def test_open_prints_a_link_with_a_code(peer: Command, owner: list[str], own_peer: FakePeer) -> None:
+    ran = await peer("open", *owner)
+    assert ran.code == 0
+    assert json.loads(ran.out)["message"] == f"http://{own_peer.address}/#code=once"
 
 
 async def test_without_a_token_nothing_is_asked(peer: Command, own_peer: FakePeer, folder: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -168,6 +169,28 @@ async def test_a_super_peer_cannot_send_us_elsewhere(
     ran = await peer("get", shared.id, "--super-peer", super_peer.address)
     assert ran.code == 1
     assert own_peer.asked == []
+
+
+@pytest.mark.parametrize("lie", [{"id": "../../../../x"}, {"id": "CD" * 32}, {"id": ""}, {"size": -1}])
+async def test_a_super_peer_cannot_name_what_is_no_file(
+    peer: Command, super_peer: FakeSuperPeer, shared: Content, folder: Path, lie: dict[str, Any]
+) -> None:
+    super_peer.files[shared.id] = msgspec.structs.replace(super_peer.files[shared.id], **lie)
+    super_peer.sources[super_peer.files[shared.id].id] = super_peer.sources[shared.id]
+    ran = await peer("get", shared.name, "--super-peer", super_peer.address)
+    assert (ran.code, ran.lines[-1]["code"]) == (1, "invalid_body")
+    assert os.listdir(folder) == []
+
+
+async def test_only_the_bytes_of_the_id_that_was_asked_for_are_taken(
+    peer: Command, super_peer: FakeSuperPeer, shared: Content, folder: Path
+) -> None:
+    other = Content(b"other", shared.name)
+    await super_peer.announce(other, honest(other))
+    super_peer.files[shared.id] = super_peer.files[other.id]
+    ran = await peer("get", shared.id, "--super-peer", super_peer.address)
+    assert ran.code == 1
+    assert os.listdir(folder) == []
 
 
 def held_halfway(content: Content, held: asyncio.Event) -> Handler:

@@ -51,7 +51,8 @@ async def test_search_is_a_table_whose_ids_can_be_copied(
     code, sent = await on_terminal(peer, "search", "blue", "--super-peer", super_peer.address, columns=columns)
     assert code == 0
     lines = [line.rstrip() for line in plain(sent).splitlines()]
-    assert any(line.startswith("blue danube.flac") and "1.0 MB" in line for line in lines)
+    assert any(re.match(r"Name +Size +From", line) for line in lines)
+    assert any(re.match(r"blue danube\.flac +1\.0 MB +1", line) for line in lines)
     assert any(line.startswith(shared.id) for line in lines)
     assert ("one, two" in sent) is (columns == 120)
     assert max(map(len, lines)) <= columns

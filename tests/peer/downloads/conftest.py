@@ -18,7 +18,7 @@ from peer.downloads.events import Event, Finished
 from peer.downloads.fetch import fetch
 from tests.support.sources import Content, Handler, serve, source
 
-HASTY = Patience(head=5, silence=0.3, crawl=60, attempts=2, waiting=3, news=0.0)
+HASTY = Patience(head=5, silence=0.3, crawl=60, attempts=2, pause=0.0, waiting=3, news=0.0)
 
 
 @dataclass

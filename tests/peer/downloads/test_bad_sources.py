@@ -195,6 +195,29 @@ async def test_bytes_of_two_sources_that_do_not_fit_are_told_apart(
     assert {event.peer_id for event in told if isinstance(event, events.SourceFailed)} == {"bad"}
 
 
+async def test_a_liar_that_breaks_off_cannot_spoil_every_try(
+    network: Network, content: Content, tmp_path: Path
+) -> None:
+    """It gives the first half, wrong, and never more; the honest one is busy whenever the liar can begin."""
+    size = len(content.data)
+
+    async def first_half(request: web.Request) -> web.StreamResponse:
+        if "Range" in request.headers:
+            return web.Response(status=503, headers={"Retry-After": "0"})
+        return await raw(200, flipped(content.data)[: size // 2], Content_Length=str(size))(request)
+
+    async def often_busy(request: web.Request) -> web.StreamResponse:
+        if len(network.asked["good"]) % 2:
+            return web.Response(status=503, headers={"Retry-After": "1"})
+        return await honest(content)(request)
+
+    bad, good = await network.source(first_half, "bad"), await network.source(often_busy, "good")
+    async with asyncio.timeout(20):
+        await network.events(tmp_path, bad, good, patience=replace(HASTY, waiting=30))
+    assert (tmp_path / "file.bin").read_bytes() == content.data
+    assert network.asked["good"][-1] is None
+
+
 async def test_who_lied_is_not_asked_again(network: Network, content: Content, tmp_path: Path) -> None:
     sources = [await network.source(whole_only(flipped(content.data)), f"liar{number}") for number in range(3)]
     with pytest.raises(Refusal) as refused:

@@ -74,8 +74,9 @@ async def test_a_part_that_is_whole_is_proven_without_asking_anybody(
 
 async def test_a_part_that_is_too_long_is_begun_anew(network: Network, content: Content, tmp_path: Path) -> None:
     content.part(tmp_path).write_bytes(content.data + b"more")
-    await network.path(tmp_path, await network.source(honest(content), "p"))
+    told = await network.events(tmp_path, await network.source(honest(content), "p"))
     assert network.asked["p"] == [None]
+    assert not [event for event in told if isinstance(event, events.StartedOver)]
     assert (tmp_path / "file.bin").read_bytes() == content.data
 
 
@@ -118,6 +119,22 @@ async def test_another_content_under_the_name_stays_as_it_is(
 
     again = await network.events(tmp_path)
     assert again == [events.Finished(str(path), content.id, len(content.data), already_there=True)]
+
+
+async def test_a_run_killed_while_it_published_leaves_no_second_name(
+    network: Network, content: Content, tmp_path: Path
+) -> None:
+    part = content.part(tmp_path)
+    part.write_bytes(content.data)
+    os.link(part, tmp_path / "file.bin")
+    assert (await network.path(tmp_path)).read_bytes() == content.data
+    assert os.listdir(tmp_path) == ["file.bin"]
+
+
+async def test_a_longer_file_that_begins_alike_is_another(network: Network, content: Content, tmp_path: Path) -> None:
+    (tmp_path / "file.bin").write_bytes(content.data + b"more")
+    path = await network.path(tmp_path, await network.source(honest(content)))
+    assert path.name == "file (2).bin"
 
 
 @pytest.mark.parametrize("what", ["folder", "fifo", "link", "dangling"])

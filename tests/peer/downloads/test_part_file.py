@@ -1,5 +1,6 @@
 """The part file: what room there must be, whose it is, and what may stand in its way."""
 
+import errno
 import os
 import resource
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -129,6 +131,14 @@ def test_what_is_no_file_of_ours_is_not_opened(wanted: Wanted, tmp_path: Path, w
     assert at.is_symlink() or at.exists()
 
 
+@pytest.mark.parametrize(
+    "impossible", [{"id": "../../../x"}, {"id": ""}, {"size": -1}, {"name": "../x"}, {"name": ".."}, {"name": ""}]
+)
+def test_what_cannot_be_fetched_is_not_wanted(wanted: Wanted, impossible: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="cannot be fetched"):
+        replace(wanted, **impossible)
+
+
 def test_a_second_name_of_another_file_is_dropped_and_the_file_left_alone(wanted: Wanted, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     canary.write_bytes(b"sings")
@@ -163,6 +173,35 @@ def test_publishing_takes_the_first_free_name(wanted: Wanted, tmp_path: Path, co
             paths.append(Path(part.publish()).name)
     assert paths == ["film.tar.gz", "film (2).tar.gz", "film (3).tar.gz", "film (4).tar.gz"][: count + 1]
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_name_taken_at_the_last_moment_is_not_replaced(
+    wanted: Wanted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def somebody_is_faster(source: str, target: str, **keywords: Any) -> None:
+        if target == wanted.name:
+            (tmp_path / target).write_bytes(b"mine")
+        link(source, target, **keywords)
+
+    monkeypatch.setattr(os, "link", somebody_is_faster)
+    with closing(PartFile(replace(wanted, size=1))) as part:
+        part.append([b"x"])
+        assert Path(part.publish()).name == "film (2).tar.gz"
+    assert (tmp_path / wanted.name).read_bytes() == b"mine"
+
+
+def test_a_disk_without_links_takes_a_rename(wanted: Wanted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    (tmp_path / wanted.name).write_bytes(b"mine")
+    with closing(PartFile(replace(wanted, size=1))) as part:
+        part.append([b"x"])
+        assert Path(part.publish()).read_bytes() == b"x"
+    assert sorted(os.listdir(tmp_path)) == ["film (2).tar.gz", "film.tar.gz"]
 
 
 def test_an_empty_part_does_not_stay_but_an_empty_file_does(wanted: Wanted, tmp_path: Path) -> None:

@@ -13,8 +13,25 @@ def upgrade() -> None:
     for make in (_peers, _files, _entries, _listings, _facts):
         make()
     if op.get_bind().dialect.name == "sqlite":
-        # The text of each listing by its number, in three-letter pieces: any part of a name can be found.
-        op.execute("CREATE VIRTUAL TABLE listing_text USING fts5(text, tokenize='trigram', detail='full')")
+        for statement in _LISTING_TEXT:
+            op.execute(statement)
+
+
+# The text of each listing in three-letter pieces, so that any part of a name can be found. It follows the table by
+# triggers, as FTS5 asks of an index over another table's column: what leaves must be named as it was.
+_LISTING_TEXT = (
+    """CREATE VIRTUAL TABLE listing_text USING fts5(text, tokenize='trigram', content='listings', content_rowid='n')""",
+    """CREATE TRIGGER listing_text_added AFTER INSERT ON listings BEGIN
+        INSERT INTO listing_text(rowid, text) VALUES (new.n, new.text);
+    END""",
+    """CREATE TRIGGER listing_text_removed AFTER DELETE ON listings BEGIN
+        INSERT INTO listing_text(listing_text, rowid, text) VALUES ('delete', old.n, old.text);
+    END""",
+    """CREATE TRIGGER listing_text_changed AFTER UPDATE OF text ON listings WHEN old.text <> new.text BEGIN
+        INSERT INTO listing_text(listing_text, rowid, text) VALUES ('delete', old.n, old.text);
+        INSERT INTO listing_text(rowid, text) VALUES (new.n, new.text);
+    END""",
+)
 
 
 def _peers() -> None:
@@ -25,6 +42,7 @@ def _peers() -> None:
         sa.Column("name", sa.String(255), nullable=False),
         sa.Column("address", sa.String(64), nullable=False),
         sa.Column("port", sa.Integer, nullable=False),
+        sa.Column("registered_from", sa.String(64), nullable=False),
         sa.Column("region", sa.String(64), nullable=False),
         sa.Column("version", sa.String(64), nullable=False),
         sa.Column("public_key", sa.LargeBinary(32)),
@@ -38,8 +56,8 @@ def _peers() -> None:
         sa.Column("online", sa.Boolean, nullable=False),
         sa.Column("registered_at", sa.Float, nullable=False),
         sa.Column("last_seen", sa.Float, nullable=False),
+        sqlite_autoincrement=True,
     )
-    op.create_index("peers_by_address", "peers", ["address", "port"])
 
 
 def _files() -> None:
@@ -48,6 +66,7 @@ def _files() -> None:
         sa.Column("n", Number, primary_key=True, autoincrement=True),
         sa.Column("id", sa.String(64), nullable=False, unique=True),
         sa.Column("downloads", sa.BigInteger, nullable=False),
+        sqlite_autoincrement=True,
     )
 
 
@@ -94,12 +113,15 @@ def _listings() -> None:
         sa.Column("owner_n", Number, nullable=False),
         sa.Column("sources", sa.Integer, nullable=False),
         sa.Column("online_sources", sa.Integer, nullable=False),
+        sa.Column("source_n", Number),
+        sa.Column("text", sa.Text, nullable=False),
         sa.UniqueConstraint("file_n", "audience", name="one_listing_an_audience"),
+        sqlite_autoincrement=True,
     )
-    op.create_index("listings_by_name", "listings", ["audience", "sort_name", "n"])
-    op.create_index("listings_by_size", "listings", ["audience", "size", "n"])
-    op.create_index("listings_by_date", "listings", ["audience", "upload_time", "n"])
-    op.create_index("listings_by_downloads", "listings", ["audience", "downloads", "n"])
+    op.create_index("listings_by_name", "listings", ["sort_name", "n"])
+    op.create_index("listings_by_size", "listings", ["size", "n"])
+    op.create_index("listings_by_date", "listings", ["upload_time", "n"])
+    op.create_index("listings_by_downloads", "listings", ["downloads", "n"])
 
 
 def _facts() -> None:
