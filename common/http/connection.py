@@ -23,7 +23,7 @@ from common.http.request_ids import common_headers, new_request_id
 log = logging.getLogger("shoal.http")
 
 SLOWEST_READER = 16 * 1024  # bytes a second
-BUFFERED = 64 * 1024  # an answer up to this size is handed to the kernel at once
+BUFFERED = 56 * 1024  # so much and a head never wait for the reader: a transport makes us wait above 64 KiB
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,9 @@ def document(title: str, version: str, description: str, endpoints: Sequence[End
     schema_of = dict(zip(map(repr, kinds), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in listed:
-        paths.setdefault(_plain(endpoint.path), {})[endpoint.method.lower()] = _operation(endpoint, schema_of)
+        paths.setdefault(_plain(endpoint.path), {})[endpoint.method.lower()] = _operation(
+            endpoint, schema_of, components
+        )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -72,12 +74,12 @@ def _plain(path: str) -> str:
     return PARAMETER.sub(r"{\1}", path)
 
 
-def _operation(endpoint: Endpoint, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, schema_of: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": "_".join([endpoint.method.lower(), *re.findall("[a-z0-9]+", _plain(endpoint.path).lower())]),
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
-        "parameters": [*_path_parameters(endpoint.path), *_query_parameters(endpoint.query)],
+        "parameters": [*_path_parameters(endpoint.path), *_query_parameters(endpoint.query, components)],
         "responses": _responses(endpoint, schema_of),
     }
     if endpoint.body is not None:
@@ -94,11 +96,13 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
 
 
-def _query_parameters(kind: type | None) -> list[dict[str, Any]]:
+def _query_parameters(kind: type | None, components: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parameters; what their schemas refer to goes into `components`."""
     if kind is None:
         return []
-    (_,), components = msgspec.json.schema_components([kind], ref_template=REF)
-    properties = components[kind.__name__].get("properties", {})
+    (_,), found = msgspec.json.schema_components([kind], ref_template=REF)
+    properties = found.pop(kind.__name__).get("properties", {})
+    components.update(found)
     return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()]
 
 

@@ -25,7 +25,7 @@ class InfoRoutes:
         settings: PeerSettings,
         peer_id: str,
         name: str,
-        session: Session,
+        session: Session[Any],
         slots: Slots,
         shared_files: Callable[[], int],
         owner: Owner,

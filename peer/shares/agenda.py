@@ -91,17 +91,26 @@ class Agenda:
             return place
         return None
 
-    def next_sweep(self) -> int | None:
-        """A share to walk through when nothing else is to be done."""
+    def next_sweep(self) -> Place | None:
+        """The root of a share to walk through when nothing else is to be done."""
         for share in self._sweeps:
             del self._sweeps[share]
-            return share
+            return Place(share, b"")
         return None
 
     def has_work(self, now: float) -> bool:
         """Whether something is to be looked at now."""
         self._come_due(now)
         return bool(self._names or self._folders or self._sweeps)
+
+    def awaits(self, place: Place, name: bytes) -> bool:
+        """Whether a name is to be looked at, now or later, by itself or with its folder."""
+        names = self._names.get(place, ())
+        return name in names or (place, name) in self._put_off or place in self._folders
+
+    def sweeps(self) -> set[int]:
+        """The shares to be walked through."""
+        return set(self._sweeps)
 
     def due(self) -> float | None:
         """When the next of what was put off comes due."""

@@ -1,8 +1,8 @@
-"""Linux's own notices, folder by folder: no link is followed, names may be any bytes, and no folder is watched before the
-scan has come to it, so none made in between is missed.
+"""Linux's own notices, folder by folder: no link is followed, names may be any bytes, and a folder is watched from just
+before a scan reads it, so that nothing made in between is missed.
 
-Notices are read at most every PAUSE seconds, which lets the kernel join those that repeat. Should it have lost some, all
-is swept.
+Notices are read at most every PAUSE seconds, which lets the kernel join those that repeat. Should it have lost some,
+all is swept.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ class Inotify:
 
     def __init__(self, notice: Notice, on_overflow: Callable[[], None]) -> None:
         self.is_complete = True
+        self.sees_new_folders = True
         self._notice = notice
         self._on_overflow = on_overflow
         self._libc = ctypes.CDLL(None, use_errno=True)

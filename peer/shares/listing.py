@@ -1,8 +1,9 @@
 """Reading the library for others: lists and searches of what is offered, one line to a content, newest first."""
 
 import json
+import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from common.runtime.clock import utc
@@ -10,6 +11,8 @@ from common.wire.files import LocalSearchAnswer, SharedFile
 from peer.shares.agenda import Place
 from peer.shares.face import PUBLIC, searchable
 from peer.shares.schema import State
+from peer.shares.share import Share, home_of, relative
+from peer.shares.tree import Rules
 
 _SHOWN = f"""entry.hash, path, size, category, entry.tags, shared_at, coalesce(content.downloads, 0),
     EXISTS (SELECT 1 FROM entry AS other WHERE other.hash = entry.hash AND other.offered AND state = {State.HERE})"""
@@ -80,6 +83,30 @@ def kept(connection: sqlite3.Connection, file_id: str, *, public_only: bool = Tr
         (file_id, PUBLIC, public_only),
     )
     return [Kept(root_of(row[0], row[1]), Place(row[2], row[3]), row[4], row[5], tuple(row[6:9])) for row in found]
+
+
+def sizes(connection: sqlite3.Connection, shares: Iterable[Share], rules: Rules) -> dict[int, tuple[int, int]]:
+    """(entries, bytes) that are offered at or below the path of each share, under whichever label."""
+    shares = list(shares)
+    counted = {}
+    for share in shares:
+        home = home_of(share.path, shares, rules)
+        inside = relative(home.root, share.path) if home else None
+        counted[share.id] = _size_below(connection, home, share, inside) if home and inside is not None else (0, 0)
+    return counted
+
+
+def _size_below(connection: sqlite3.Connection, home: Share, share: Share, inside: bytes) -> tuple[int, int]:
+    where, values = "share = ?", (home.id,)  # type: str, tuple[object, ...]
+    if inside and share.is_folder:
+        where += " AND (folder = ? OR folder > ? AND folder < ?)"
+        values += (inside, inside + b"/", inside + b"0")
+    elif inside:
+        where += " AND folder = ? AND name = ?"
+        values += (os.path.dirname(inside), os.path.basename(inside))
+    found = connection.execute(f"SELECT count(*), coalesce(sum(size), 0) FROM entry WHERE offered AND {where}", values)
+    files, size = found.fetchone()
+    return files, size
 
 
 def root_of(path: bytes, kind: str) -> bytes:

@@ -24,6 +24,7 @@ class RustWatch:
 
     def __init__(self, notice: Notice, on_trouble: Callable[[], None]) -> None:
         self.is_complete = True
+        self.sees_new_folders = False
         self._notice = notice
         self._on_trouble = on_trouble
         self._loop = asyncio.get_running_loop()

@@ -50,6 +50,11 @@ def exclusions(connection: sqlite3.Connection) -> frozenset[bytes]:
     return frozenset(path for (path,) in connection.execute("SELECT path FROM exclusion"))
 
 
+def with_exclusions(connection: sqlite3.Connection, rules: Rules) -> Rules:
+    """The rules, and what the owner left out besides."""
+    return replace(rules, closed=rules.closed | exclusions(connection))
+
+
 def configure(connection: sqlite3.Connection, paths: Iterable[tuple[bytes, bool]]) -> None:
     """These (path, is a folder) are what the configuration names now."""
     connection.execute("UPDATE share SET configured = 0")
@@ -84,9 +89,8 @@ def exclude(connection: sqlite3.Connection, path: bytes, *, inside: bool) -> Non
 
 def settle(connection: sqlite3.Connection, rules: Rules, now: float) -> list[Share]:
     """Decides anew which shares are active; returns all."""
-    rules = replace(rules, closed=rules.closed | exclusions(connection))
     shares = load(connection)
-    active = active_ids(shares, rules)
+    active = active_ids(shares, with_exclusions(connection, rules))
     turned = [share.id for share in shares if share.active != (share.id in active)]
     connection.executemany("UPDATE share SET active = NOT active WHERE id = ?", ((share,) for share in turned))
     connection.execute("UPDATE share SET retired_at = NULL WHERE configured OR requested")
@@ -116,7 +120,8 @@ def edit(connection: sqlite3.Connection, file_id: str, tags: Iterable[str] | Non
 def count_download(connection: sqlite3.Connection, file_id: str) -> None:
     """One more finished upload of this content."""
     connection.execute(
-        "INSERT INTO content (hash, downloads) VALUES (?, 1) ON CONFLICT (hash) DO UPDATE SET downloads = downloads + 1",
+        "INSERT INTO content (hash, downloads) VALUES (?, 1)"
+        " ON CONFLICT (hash) DO UPDATE SET downloads = downloads + 1",
         (file_id,),
     )
 

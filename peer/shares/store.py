@@ -82,19 +82,31 @@ def has_below(connection: sqlite3.Connection, place: Place) -> bool:
     return connection.execute(f"SELECT 1 FROM entry WHERE {below} AND state < 2 LIMIT 1", args).fetchone() is not None
 
 
+def id_of(connection: sqlite3.Connection, place: Place, name: bytes) -> str | None:
+    """The id of a file that is here and proven."""
+    found = connection.execute(
+        f"SELECT hash FROM entry WHERE share = ? AND folder = ? AND name = ? AND state = {State.HERE}", (*place, name)
+    ).fetchone()
+    return found[0] if found else None
+
+
+def name_of(connection: sqlite3.Connection, place: Place, file_id: str) -> bytes | None:
+    """A name under which a folder holds this content."""
+    found = connection.execute(
+        f"SELECT name FROM entry WHERE hash = ? AND share = ? AND folder = ? AND state = {State.HERE}",
+        (file_id, *place),
+    ).fetchone()
+    return found[0] if found else None
+
+
 def subfolders(connection: sqlite3.Connection, place: Place) -> Iterator[bytes]:
     """Names of the folders in a folder in or below which something is thought to be; some come twice."""
     share, folder = place
     prefix = folder + b"/" if folder else b""
     at, end = prefix or b"\x01", _end_of(folder)
-    while True:
-        found = connection.execute(
-            "SELECT folder FROM entry WHERE share = ? AND state < 2 AND folder >= ? AND (folder < ? OR ? IS NULL)"
-            " ORDER BY folder LIMIT 1",
-            (share, at, end, end),
-        ).fetchone()
-        if found is None:
-            return
+    before = "AND folder < ?" if end else ""
+    query = f"SELECT folder FROM entry WHERE share = ? AND state < 2 AND folder >= ? {before} ORDER BY folder LIMIT 1"
+    while found := connection.execute(query, (share, at, end) if end else (share, at)).fetchone():
         name, _, deeper = found[0][len(prefix) :].partition(b"/")
         yield name
         # Behind all that lies below this one; but names such as `a-b` sort between `a` itself and what is below it.

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from common.content.names import is_relative_path
 from common.ids import EMPTY_FILE_ID
@@ -29,8 +29,8 @@ from peer.shares.watch import Watch
 STEP = 0.05  # seconds after which a walk reports what it has
 SURELY_SHORT = 900  # bytes of a path that fit into a catalogue even if each has to be written as an escape
 
-Underway = Mapping[Place, Mapping[bytes, Seen]]
-"""What is being hashed."""
+Underway = Callable[[Place], Mapping[bytes, Seen]]
+"""What is being hashed of a folder, by name."""
 
 
 class Survey:
@@ -87,7 +87,7 @@ class Survey:
         return Entering(self._watch, share)
 
     def _has_root(self, share: Share, report: Report) -> bool:
-        """Whether the share is there: one that cannot be read, or gave way to an empty folder, is a disk that is away."""
+        """Whether the share is there. One that gave way to an empty folder is a disk that is away."""
         try:
             found = os.stat(share.root, follow_symlinks=False)
             identity = signed(found.st_dev), signed(found.st_ino)
@@ -173,7 +173,7 @@ class Survey:
             report.fresh.append(Group(share.id, share.root, place.folder, ready))
 
     def _is_underway(self, place: Place, file: Seen) -> bool:
-        being_hashed = self._underway.get(place, {}).get(file.name)
+        being_hashed = self._underway(place).get(file.name)
         return being_hashed is not None and being_hashed[1:4] == file[1:4]
 
     def _fits(self, share: Share, place: Place, file: Seen) -> bool:
@@ -226,7 +226,7 @@ class Survey:
 
     def _drop(self, place: Place, files: list[Seen], names: Collection[bytes] | None, report: Report) -> None:
         """What is being hashed and is not what is there (of these names; of all in the folder)."""
-        underway = self._underway.get(place)
+        underway = self._underway(place)
         if underway:
             now = {file.name: file[1:4] for file in files}
             report.dropped += [

@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from common.http.outgoing import OutgoingError
 from common.runtime.clock import Clock
@@ -29,14 +29,20 @@ LOST = frozenset({"peer_not_found", "token_invalid", "token_required"})
 
 
 class Pending(Protocol):
-    """Changes not announced yet."""
+    """Changes not announced yet; `more` when there are others behind these."""
 
-    add: list[Entry]
-    remove: list[str]
-    more: bool
+    @property
+    def add(self) -> list[Entry]: ...
+    @property
+    def remove(self) -> list[str]: ...
+    @property
+    def more(self) -> bool: ...
 
 
-class Catalogue(Protocol):
+P = TypeVar("P", bound=Pending)
+
+
+class Catalogue(Protocol[P]):
     """What this peer offers, and how far that has been announced."""
 
     changed: asyncio.Event
@@ -44,9 +50,9 @@ class Catalogue(Protocol):
     announced_version: int
     restarting: bool
 
-    async def pending(self, limit: int) -> Pending: ...
+    async def pending(self, limit: int) -> P: ...
 
-    async def mark_announced(self, pending: Pending, version: int, *, complete: bool) -> None: ...
+    async def mark_announced(self, sent: P, version: int, *, complete: bool) -> None: ...
 
     async def restart_catalogue(self) -> None:
         """Everything is to be announced again, from version 0."""
@@ -61,13 +67,13 @@ class About:
     version: str
 
 
-class Session:
+class Session(Generic[P]):
     """One peer's standing with its super-peer. `load` and `shared_files` are asked when they are told."""
 
     def __init__(
         self,
         super_peer: SuperPeer,
-        catalogue: Catalogue,
+        catalogue: Catalogue[P],
         about: About,
         clock: Clock,
         load: Callable[[], Load],
@@ -81,7 +87,7 @@ class Session:
         self._shared_files = shared_files
         self._sequence = 0
         self._interval = FIRST_PAUSE
-        self._in_flight: Pending | None = None
+        self._in_flight: P | None = None
         self.port = 0
         self.is_registered = False
         self.last_heartbeat: float | None = None

@@ -7,10 +7,10 @@ that is damaged or of a newer version is refused untouched.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -20,6 +20,9 @@ from common import errors
 from common.database.sqlite import DatabaseUnusable
 
 log = logging.getLogger("shoal.database")
+
+T = TypeVar("T")
+_unfinished: set[asyncio.Task[Any]] = set()
 
 BUSY_TIMEOUT = 5.0  # seconds that a writer waits for another process
 READERS = 4
@@ -41,9 +44,10 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._readers = _engine(path, READERS)
-        self._writer = _engine(path, 1)
+        self._readers = _engine(path, READERS, begin=None)
+        self._writer = _engine(path, 1, begin="BEGIN IMMEDIATE")
         self._writing = asyncio.Lock()
+        self._closed = False
 
     async def open(self) -> None:
         """Creates or upgrades the schema. Raises DatabaseUnusable."""
@@ -57,14 +61,17 @@ class Database:
             raise DatabaseUnusable(self.path, _reason(error)) from error
 
     async def close(self) -> None:
-        """Closes every connection."""
-        await self._readers.dispose()
-        await self._writer.dispose()
+        """Ends the transaction that is running, then closes every connection."""
+        async with self._writing:
+            self._closed = True
+            await self._readers.dispose()
+            await self._writer.dispose()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one state of the database for as long as it is held."""
+        """A connection for reading; each statement sees all that was committed before it."""
         with _refusing():
+            self._check_open()
             async with self._readers.connect() as connection:
                 yield connection
 
@@ -72,8 +79,31 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction; committed when the block ends without an error, else rolled back."""
         with _refusing():
-            async with self._writing, self._writer.begin() as connection:
-                yield connection
+            async with self._writing:
+                self._check_open()
+                async with self._writer.begin() as connection:
+                    yield connection
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise errors.Unavailable("shutting_down", "The super-peer is stopping.")
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Awaits `work`, which goes on when whoever waits for it is cancelled (a caller hung up).
+
+    For what changes the database and then memory: the one without the other would make them differ.
+    """
+    task = asyncio.create_task(work)
+    _unfinished.add(task)
+    task.add_done_callback(_finished)
+    return await asyncio.shield(task)
+
+
+def _finished(task: asyncio.Task[Any]) -> None:
+    _unfinished.discard(task)
+    if not task.cancelled():
+        task.exception()  # told to whoever waited, if anybody still did
 
 
 class _refusing:
@@ -83,12 +113,12 @@ class _refusing:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if not isinstance(error, sa.exc.DBAPIError):
+        if not isinstance(error, (sa.exc.DBAPIError, sa.exc.TimeoutError)):
             return
         reason = _reason(error)
         if "disk is full" in reason:
             raise errors.NoSpace("disk_full", "The super-peer's disk is full; its owner has to make room.") from error
-        if isinstance(error, sa.exc.OperationalError):
+        if isinstance(error, (sa.exc.OperationalError, sa.exc.TimeoutError)):
             log.error("database does not answer", extra={"error": reason})
             raise errors.Unavailable("database_unavailable", "The database does not answer; try again.") from error
 
@@ -97,7 +127,8 @@ def _reason(error: Exception) -> str:
     return str(error.orig) if isinstance(error, sa.exc.DBAPIError) else str(error)
 
 
-def _engine(path: Path, size: int) -> AsyncEngine:
+def _engine(path: Path, size: int, begin: str | None) -> AsyncEngine:
+    """`begin` opens transactions; without it each statement stands by itself."""
     engine = create_async_engine(
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
         poolclass=AsyncAdaptedQueuePool,
@@ -105,7 +136,6 @@ def _engine(path: Path, size: int) -> AsyncEngine:
         max_overflow=0,
         connect_args={"timeout": BUSY_TIMEOUT, "isolation_level": None},
     )
-    begin = "BEGIN IMMEDIATE" if size == 1 else "BEGIN"
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def set_pragmas(connection: Any, _record: Any) -> None:
@@ -114,9 +144,11 @@ def _engine(path: Path, size: int) -> AsyncEngine:
             cursor.execute(pragma)
         cursor.close()
 
-    @sa.event.listens_for(engine.sync_engine, "begin")
-    def begin_transaction(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+    if begin is not None:
+
+        @sa.event.listens_for(engine.sync_engine, "begin")
+        def begin_transaction(connection: sa.Connection) -> None:
+            connection.exec_driver_sql(begin)
 
     return engine
 

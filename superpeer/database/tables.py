@@ -63,7 +63,7 @@ entries = sa.Table(
     sa.Column("announced_at", sa.Float, nullable=False),
     sa.Column("round", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("peer_n", "path", name="one_entry_a_path"),
-    sa.Index("entries_by_file", "file_n", "audience"),
+    sa.Index("entries_by_file", "file_n", "audience", "size", "peer_n"),
 )
 
 listings = sa.Table(
@@ -88,12 +88,13 @@ listings = sa.Table(
     sa.Column("sources", sa.Integer, nullable=False),
     sa.Column("online_sources", sa.Integer, nullable=False),
     sa.Column("source_n", Number),  # one of those online
-    sa.Column("text", sa.Text, nullable=False),  # what is searched; SQLite keeps `listing_text` of it by triggers
+    sa.Column("text", sa.Text, nullable=False),  # what is searched; SQLite's `listing_text` is made of it
     sa.UniqueConstraint("file_n", "audience", name="one_listing_an_audience"),
     sa.Index("listings_by_name", "sort_name", "n"),
     sa.Index("listings_by_size", "size", "n"),
     sa.Index("listings_by_date", "upload_time", "n"),
     sa.Index("listings_by_downloads", "downloads", "n"),
+    sa.Index("listings_by_popularity", "online_sources", "downloads", "n"),
     sqlite_autoincrement=True,
 )
 

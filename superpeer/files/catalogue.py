@@ -4,7 +4,6 @@ The version held decides: a delta that does not continue it is refused with the 
 was lost sees that its call had been taken, and a super-peer that lost its database gets everything again.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +12,7 @@ from common import errors
 from common.content.categories import category_of, mime_of
 from common.content.names import is_relative_path
 from common.wire.files import CATEGORIES, CatalogueDelta, Entry, FileRegistration
-from superpeer.files.listing import tidy
+from superpeer.files.listing import stored, tidy
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
@@ -60,7 +59,7 @@ def columns(entry: Entry) -> dict[str, Any]:
         "name": name,
         "size": entry.size,
         "category": category,
-        "tags": json.dumps(list(dict.fromkeys(filter(None, map(tidy, entry.tags)))), ensure_ascii=False),
+        "tags": stored(list(dict.fromkeys(filter(None, map(tidy, entry.tags))))),
         "mime": mime,
         "modified": timestamp(entry.modified) if entry.modified else None,
         "manifest": entry.manifest,

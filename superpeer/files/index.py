@@ -68,7 +68,7 @@ class Index:
 
     async def _store_held(self, connection: AsyncConnection, peer_n: int, held: Held) -> None:
         shown = visible(ANYONE, entries)
-        counts = sa.select(sa.func.count(), sa.func.count().filter(shown), total(entries.c.size).filter(shown))
+        counts = sa.select(sa.func.count(), sa.func.count().filter(shown), sum_of(entries.c.size).filter(shown))
         count, public, size = (await connection.execute(counts.where(entries.c.peer_n == peer_n))).one()
         unverified = sa.select(peers.c.public_key.is_(None)).where(peers.c.n == peer_n)
         quota = self._max_entries_unverified if await connection.scalar(unverified) else self._max_entries
@@ -154,7 +154,7 @@ class Place(NamedTuple):
     audience: str
 
 
-def total(column: sa.ColumnElement[Any]) -> sa.Function[Any]:
+def sum_of(column: sa.ColumnElement[Any]) -> sa.Function[Any]:
     """The sum of sizes, as a float: whatever peers claim, it does not overflow. None of nothing."""
     return sa.func.sum(sa.cast(column, sa.Float))
 
@@ -263,20 +263,40 @@ async def relist(connection: AsyncConnection, file_ns: Iterable[int]) -> None:
     for batch in batches(file_ns):
         announced = await connection.execute(_ENTRY.where(entries.c.file_n.in_(batch)))
         wanted = {key: listing(group) for key, group in groups(announced).items()}
-        await _drop_all_but(connection, batch, wanted)
-        if wanted:
-            statement = insert(listings)
-            fresh = {name: statement.excluded[name] for name in next(iter(wanted.values()))}
-            upsert = statement.on_conflict_do_update(index_elements=["file_n", "audience"], set_=fresh)
-            await connection.execute(upsert, list(wanted.values()))
+        columns_ = (listings.c.n, listings.c.file_n, listings.c.audience, listings.c.text)
+        rows = (await connection.execute(sa.select(*columns_).where(listings.c.file_n.in_(batch)))).all()
+        texts = {key: row["text"] for key, row in wanted.items()}
+        same = [row.n for row in rows if texts.get((row.file_n, row.audience)) == row.text]
+        await connection.execute(_TEXT_OUT, {"file_ns": batch, "same": same})
+        await _drop(connection, batch, [row.n for row in rows if (row.file_n, row.audience) not in wanted], wanted)
+        await _list(connection, list(wanted.values()))
+        await connection.execute(_TEXT_IN, {"file_ns": batch, "same": same})
 
 
-async def _drop_all_but(connection: AsyncConnection, file_ns: list[int], wanted: Iterable[tuple[int, str]]) -> None:
-    kept = set(wanted)
-    query = sa.select(listings.c.n, listings.c.file_n, listings.c.audience).where(listings.c.file_n.in_(file_ns))
-    stale = [row.n for row in await connection.execute(query) if (row.file_n, row.audience) not in kept]
+async def _drop(
+    connection: AsyncConnection, file_ns: list[int], stale: list[int], kept: Iterable[tuple[int, str]]
+) -> None:
     if stale:
         await connection.execute(listings.delete().where(listings.c.n.in_(stale)))
     orphans = set(file_ns).difference(file_n for file_n, _ in kept)
     if orphans:
         await connection.execute(files.delete().where(files.c.n.in_(orphans)))
+
+
+async def _list(connection: AsyncConnection, wanted: list[dict[str, Any]]) -> None:
+    if wanted:
+        statement = insert(listings)
+        fresh = {name: statement.excluded[name] for name in wanted[0]}
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=["file_n", "audience"], set_=fresh), wanted
+        )
+
+
+# The text of each listing in FTS5's own form. What leaves has to be named as it was, so it goes before it changes.
+_CHANGED = "FROM listings WHERE file_n IN :file_ns AND n NOT IN :same"
+_TEXT_OUT, _TEXT_IN = (
+    sa.text(f"INSERT INTO listing_text({into}) SELECT {what} {_CHANGED}").bindparams(
+        sa.bindparam("file_ns", expanding=True), sa.bindparam("same", expanding=True)
+    )
+    for into, what in (("listing_text, rowid, text", "'delete', n, text"), ("rowid, text", "n, text"))
+)

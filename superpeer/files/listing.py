@@ -4,11 +4,12 @@ A listing has the name that was announced first, all other names and all tags be
 Where peers name different sizes for one content, most peers decide and the others do not count as sources.
 """
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 MAX_NAMES = 64
 MAX_TAGS = 64
@@ -47,7 +48,7 @@ def listing(entries: list[Any]) -> dict[str, Any]:
     tags: dict[str, None] = {}
     for entry in entries:
         if entry.tags != "[]":
-            tags.update(dict.fromkeys(json.loads(entry.tags)))
+            tags.update(dict.fromkeys(words_of(entry.tags)))
     shown_tags = list(tags)[:MAX_TAGS]
     online = {entry.peer_n for entry in entries if entry.online}
     return {
@@ -55,10 +56,10 @@ def listing(entries: list[Any]) -> dict[str, Any]:
         "audience": first.audience,
         "name": first.name,
         "sort_name": fold(first.name),
-        "names": json.dumps(names[1:], ensure_ascii=False),
+        "names": stored(names[1:]),
         "extension": extension_of(first.name),
         "category": first.category,
-        "tags": json.dumps(shown_tags, ensure_ascii=False),
+        "tags": stored(shown_tags),
         "mime": first.mime,
         "manifest": next((entry.manifest for entry in entries if entry.manifest), None),
         "size": size,
@@ -71,6 +72,16 @@ def listing(entries: list[Any]) -> dict[str, Any]:
         "source_n": min(online, default=None),
         "text": searchable(names, shown_tags, first.category),
     }
+
+
+def stored(words: list[str]) -> str:
+    """Strings as one column holds them: a JSON array. Mostly there are none."""
+    return msgspec.json.encode(words).decode() if words else "[]"
+
+
+def words_of(text: str) -> list[str]:
+    """The strings that a column holds."""
+    return msgspec.json.decode(text, type=list[str]) if text != "[]" else []
 
 
 def _agreed_size(entries: list[Any]) -> int:

@@ -1,7 +1,7 @@
 """Files over HTTP."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -27,7 +27,8 @@ from common.wire.files import (
 )
 from common.wire.peers import Load
 from common.wire.scalars import Word
-from superpeer.files.catalogue import check_paths, single
+from superpeer.database.connections import to_the_end
+from superpeer.files.catalogue import Held, check_paths, single
 from superpeer.files.index import Change, Index
 from superpeer.files.search import ListQuery, SearchQuery
 from superpeer.files.shelf import Shelf
@@ -70,6 +71,8 @@ class News(Protocol):
     def files(self, infos: list[FileInfo]) -> None: ...
 
     def removed(self, peer_id: str, ids: list[str]) -> None: ...
+
+    def changed(self) -> None: ...
 
 
 class SourcesQuery(Struct, frozen=True, kw_only=True):
@@ -114,30 +117,34 @@ class FileRoutes:
             return self._sender(request)
         observed, token = self._observed(request), bearer_token(request)
         port = (body.peer_address or "").rpartition(":")[2]
-        if body.owner is None and port.isdigit():
+        if not body.owner and port.isascii() and port.isdigit():
             seat = self._peers.at(observed, int(port[:6]))
             return self._peers.recognise(seat.id if seat else "-", token, observed)
         return self._peers.recognise(body.owner, token, observed)
 
     async def _take_delta(self, seat: Seat, delta: CatalogueDelta) -> CatalogueAnswer:
         check_paths(delta)
-        held, change = await self._index.apply(seat.n, delta, self._clock.now())
-        seat.catalogue_id, seat.catalogue_version = held.catalogue_id, held.version
-        await self._tell(seat, [entry.id for entry in delta.add], change)
+        held = await to_the_end(self._take(seat, self._index.apply(seat.n, delta, self._clock.now())))
         return CatalogueAnswer(held.version)
 
     async def _take_file(self, seat: Seat, body: FileRegistration) -> FileRegistered:
         entry = single(body)
         check_paths(CatalogueDelta("-", 0, add=[entry]))
-        change = await self._index.announce(seat.n, entry, self._clock.now())
-        seat.catalogue_version += 1
-        await self._tell(seat, [entry.id], change)
+        await to_the_end(self._take(seat, self._index.announce(seat.n, entry, self._clock.now())))
         return FileRegistered(entry.id, "File registered successfully")
 
-    async def _tell(self, seat: Seat, added: list[str], change: Change) -> None:
+    async def _take(self, sender: Seat, writing: Awaitable[tuple[Held, Change]]) -> Held:
+        """What was written, in memory and in the news."""
+        held, change = await writing
+        seat = self._peers.numbered(sender.n) or sender  # it may have registered anew meanwhile
+        seat.catalogue_id, seat.catalogue_version = held.catalogue_id, held.version
+        await self._tell(seat, change)
+        return held
+
+    async def _tell(self, seat: Seat, change: Change) -> None:
         self._news.removed(seat.id, change.removed)
         infos = []
-        for file_id in self._news.to_tell(seat.id, added) if added else ():
+        for file_id in self._news.to_tell(seat.id, change.added):
             try:
                 infos.append(await self._shelf.file(file_id))
             except errors.NotFound:
@@ -186,7 +193,14 @@ class FileRoutes:
     async def write_behind(self) -> None:
         """Writes the downloads counted since the last call."""
         counts, self._redirected = self._redirected, {}
-        await self._index.count_downloads(counts)
+        try:
+            await self._index.count_downloads(counts)
+        except BaseException:
+            for n, count in counts.items():
+                self._redirected[n] = self._redirected.get(n, 0) + count
+            raise
+        if counts:
+            self._news.changed()
 
     def endpoints(self) -> list[Endpoint]:
         lists = ("invalid_limit", "invalid_sort", "invalid_cursor", "cursor_expired", "invalid_parameter")

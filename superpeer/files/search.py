@@ -16,7 +16,6 @@ from common.http.paging import Cursor, Limit
 from common.wire.scalars import Count, Word
 from superpeer.files.listing import fold
 
-MAX_WORDS = 16
 RELEVANT = 1000  # ids that a relevance cursor walks at most
 CURSOR_LIFE = 300.0
 MAX_CURSORS = 500
@@ -43,7 +42,7 @@ class SearchQuery(Struct, frozen=True, kw_only=True):
 
     def words(self) -> list[str]:
         """What must occur in a name, a tag or the category, folded."""
-        return list(dict.fromkeys(fold(self.q).split()))[:MAX_WORDS]
+        return list(dict.fromkeys(fold(self.q).split()))
 
 
 class ListQuery(SearchQuery, frozen=True, kw_only=True):

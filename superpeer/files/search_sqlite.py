@@ -1,16 +1,18 @@
 """Search over SQLite: FTS5 finds listings whose text holds every word, ordinary conditions narrow them.
 
-No text of a query reaches FTS syntax: words are quoted, words too short for three-letter pieces are compared as they
-are.
+No text of a query reaches FTS syntax: what is looked for is quoted, words too short for three-letter pieces are
+compared as they are. Each page is one statement: ids and total are of one state of the index.
 """
 
 from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from superpeer.database.tables import entries, listings, peers
-from superpeer.files.listing import fold
+from superpeer.files.catalogue import timestamp
+from superpeer.files.listing import tag_line, tidy
 from superpeer.files.search import RELEVANT, SearchQuery
 from superpeer.files.visible import Asker, visible
 
@@ -27,10 +29,17 @@ _text = sa.table("listing_text", sa.column("rowid"), sa.column("text"))
 
 
 class Found(NamedTuple):
-    """Numbers of listings in order; `total` counts to COUNTED, one more stands for more."""
+    """Numbers of listings in order; `total` counts to COUNTED, more stands for more."""
 
     ns: list[int]
     total: int
+
+
+class Walked(NamedTuple):
+    """The same, and where the last of them stands in the order; None when nothing comes after it."""
+
+    found: Found
+    last: tuple[Any, int] | None
 
 
 def conditions(query: SearchQuery, asker: Asker) -> list[sa.ColumnElement[bool]]:
@@ -47,92 +56,89 @@ def conditions(query: SearchQuery, asker: Asker) -> list[sa.ColumnElement[bool]]
     if query.max_size is not None:
         found.append(listings.c.size <= query.max_size)
     if query.modified_after is not None:
-        found.append(listings.c.modified > query.modified_after.timestamp())
-    found += [_tagged(tag) for tag in query.tag]
+        found.append(listings.c.modified > timestamp(query.modified_after))
     if query.peer or query.region:
         found.append(_offered_by(query, asker))
-    return found + _holding(query.words())
-
-
-def _tagged(tag: str) -> sa.ColumnElement[bool]:
-    each = sa.func.json_each(listings.c.tags).table_valued("value")
-    return sa.exists(sa.select(1).select_from(each).where(sa.func.lower(each.c.value) == fold(tag)))
+    return found + _holding(query)
 
 
 def _offered_by(query: SearchQuery, asker: Asker) -> sa.ColumnElement[bool]:
-    offers = (
-        sa.select(1)
-        .select_from(entries.join(peers))
-        .where(entries.c.file_n == listings.c.file_n, visible(asker, entries))
-    )
+    """By a peer that is a source, so one that agrees about the size."""
+    wanted = sa.select(peers.c.n)
     if query.peer:
-        offers = offers.where(peers.c.id == query.peer)
+        wanted = wanted.where(peers.c.id == query.peer)
     if query.region:
-        offers = offers.where(peers.c.region == query.region)
-    return sa.exists(offers.where(peers.c.online) if query.online else offers)
-
-
-def _holding(words: list[str]) -> list[sa.ColumnElement[bool]]:
-    if not words:
-        return []
-    text = sa.select(_text.c.rowid)
-    pieces = ['"' + word.replace('"', '""') + '"' for word in words if len(word) >= PIECE]
-    if pieces:
-        text = text.where(_text.c.text.op("MATCH")(" AND ".join(pieces)))
-    for word in words:
-        if len(word) < PIECE:
-            text = text.where(sa.func.instr(_text.c.text, word) > 0)
-    return [listings.c.n.in_(text)]
-
-
-def relevance(query: SearchQuery) -> list[sa.ColumnElement[Any]]:
-    """The name itself, then names that begin so, then what can be had and was wanted most, then short names."""
-    whole = " ".join(query.words())
-    closeness = [
-        sa.desc(listings.c.sort_name == whole),
-        sa.desc(sa.func.instr(listings.c.sort_name, whole) == 1),
-        sa.desc(sa.func.instr(listings.c.sort_name, whole) > 1),
-    ]
-    popular = [sa.desc(listings.c.online_sources), sa.desc(listings.c.downloads)]
-    return [*(closeness if whole else []), *popular, sa.func.length(listings.c.name), listings.c.n]
-
-
-async def first_page(connection: AsyncConnection, query: SearchQuery, asker: Asker) -> Found:
-    """The best listings in the order asked for, as many as a page or a relevance cursor may need, and the total."""
-    holds = conditions(query, asker)
-    if query.sort == "relevance":
-        ordered = sa.select(listings.c.n).where(*holds).order_by(*relevance(query)).limit(RELEVANT)
-    else:
-        ordered = _walk(query, holds, None)
-    ns = [row.n for row in await connection.execute(ordered)]
-    return Found(
-        ns, await _total(connection, holds, len(ns), RELEVANT if query.sort == "relevance" else query.limit + 1)
+        wanted = wanted.where(peers.c.region == query.region)
+    if query.online:
+        wanted = wanted.where(peers.c.online)
+    return sa.exists().where(
+        entries.c.file_n == listings.c.file_n,
+        visible(asker, entries),
+        entries.c.size == listings.c.size,
+        entries.c.peer_n.in_(wanted),
     )
 
 
-async def next_page(connection: AsyncConnection, query: SearchQuery, asker: Asker, after: tuple[Any, int]) -> Found:
-    """The page after (key, number) in any order but relevance."""
-    holds = conditions(query, asker)
-    ns = [row.n for row in await connection.execute(_walk(query, holds, after))]
-    return Found(ns, await _total(connection, holds, COUNTED + 1, 0))
+def _holding(query: SearchQuery) -> list[sa.ColumnElement[bool]]:
+    """The text holds all words and tags. Each part narrows what the next has to look at."""
+    words, tags = query.words(), [tag_line(tag) for tag in query.tag if tidy(tag)]
+    found: list[sa.ColumnElement[bool]] = []
+    pieces = ['"' + part.replace('"', '""') + '"' for part in (*words, *tags) if len(part) >= PIECE]
+    if pieces:
+        matching = sa.select(_text.c.rowid).where(_text.c.text.op("MATCH")(" AND ".join(pieces)))
+        found.append(listings.c.n.in_(matching))
+    return found + [sa.func.instr(listings.c.text, word) > 0 for word in words if len(word) < PIECE]
 
 
-def _walk(
-    query: SearchQuery, holds: list[sa.ColumnElement[bool]], after: tuple[Any, int] | None
-) -> sa.Select[tuple[int]]:
-    """One page and a row more, which tells whether there is another."""
+async def best(connection: AsyncConnection, query: SearchQuery, asker: Asker) -> Found:
+    """The most relevant listings, as many as a cursor may walk, and how many there are."""
+    words, holds = query.words(), conditions(query, asker)
+    ordered, total = _closest(words, holds) if words else _most_popular(holds)
+    ns = sa.func.json_group_array(ordered.limit(RELEVANT).subquery().c.n)
+    row = (await connection.execute(sa.select(ns, total.scalar_subquery()))).one()
+    return Found(msgspec.json.decode(row[0], type=list[int]), row[1])
+
+
+Ordered = tuple[sa.Select[Any], sa.Select[Any]]
+
+
+def _closest(words: list[str], holds: list[sa.ColumnElement[bool]]) -> Ordered:
+    """The name itself, then names that begin so, then names that hold it, then other names, tags and category.
+
+    Among equals comes first what can be had and was wanted most, then what has a short name.
+    """
+    whole = " ".join(words)
+    beginning = sa.case((listings.c.sort_name == whole, 0), else_=1)
+    closeness = sa.case({0: 3, 1: beginning}, value=sa.func.instr(listings.c.sort_name, whole), else_=2)
+    keys = (closeness, -listings.c.online_sources, -listings.c.downloads, sa.func.length(listings.c.name))
+    # Found once, for the order and for the total.
+    hits = sa.select(*(key.label(f"key_{n}") for n, key in enumerate(keys)), listings.c.n).where(*holds).cte("hits")
+    return sa.select(hits.c.n).order_by(*hits.c), sa.select(sa.func.count()).select_from(hits)
+
+
+def _most_popular(holds: list[sa.ColumnElement[bool]]) -> Ordered:
+    """What can be had and was wanted most, the newest first: the order of an index, read no further than needed."""
+    keys = (listings.c.online_sources, listings.c.downloads, listings.c.n)
+    return sa.select(listings.c.n).where(*holds).order_by(*map(sa.desc, keys)), _counted(holds)
+
+
+def _counted(holds: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(sa.select(listings.c.n).where(*holds).limit(COUNTED + 1).subquery())
+
+
+async def walk(connection: AsyncConnection, query: SearchQuery, asker: Asker, after: tuple[Any, int] | None) -> Walked:
+    """One page in any order but relevance, after (key, number)."""
     column, descending = KEYS.get(query.sort, KEYS["date"])
-    statement = sa.select(listings.c.n).where(*holds)
+    holds = conditions(query, asker)
+    total = _counted(holds).scalar_subquery()
+    statement = sa.select(listings.c.n, column, total).where(*holds)
     if after is not None:
         here, there = sa.tuple_(column, listings.c.n), sa.tuple_(sa.literal(after[0]), sa.literal(after[1]))
         statement = statement.where(here < there if descending else here > there)
     order = (sa.desc(column), sa.desc(listings.c.n)) if descending else (column, listings.c.n)
-    return statement.order_by(*order).limit(query.limit + 1)
-
-
-async def _total(connection: AsyncConnection, holds: list[sa.ColumnElement[bool]], fetched: int, bound: int) -> int:
-    """Counted only when what was fetched does not already say it."""
-    if fetched < bound:
-        return fetched
-    some = sa.select(listings.c.n).where(*holds).limit(COUNTED + 1).subquery()
-    return int(await connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0)
+    # One row more than a page tells whether there is another.
+    rows = (await connection.execute(statement.order_by(*order).limit(query.limit + 1))).all()
+    page = rows[: query.limit]
+    counted_total = rows[0][2] if rows else await connection.scalar(sa.select(total))
+    last = (page[-1][1], page[-1][0]) if len(rows) > len(page) else None
+    return Walked(Found([row[0] for row in page], counted_total or 0), last)

@@ -41,7 +41,12 @@ def new_token() -> str:
 
 def digest(token: str) -> bytes:
     """What is kept of a token."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(_bytes(token)).digest()
+
+
+def _bytes(token: str) -> bytes:
+    """A header's text as the bytes that came, whether or not they were UTF-8."""
+    return token.encode("utf-8", "surrogateescape")
 
 
 class Bearer(Protocol):
@@ -57,7 +62,7 @@ def proves(bearer: Bearer, token: str) -> bool:
     One that was right is remembered, since heartbeats repeat it.
     """
     known = bearer.proven_token
-    if known is not None and hmac.compare_digest(known.encode(), token.encode()):
+    if known is not None and hmac.compare_digest(_bytes(known), _bytes(token)):
         return True
     if not hmac.compare_digest(digest(token), bearer.token_digest):
         return False

@@ -4,6 +4,7 @@ Pure: time is an argument (monotonic seconds for silence, wall seconds for what 
 after three missed intervals; what changed is written behind by whoever calls `take_written_behind`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from common.wire.peers import Load
@@ -20,6 +21,7 @@ class Seat:
     name: str
     address: str
     port: int
+    registered_from: str
     region: str
     keyed: bool
     token_digest: bytes
@@ -40,6 +42,7 @@ class Presence:
         self.interval = interval
         self._by_id: dict[str, Seat] = {}
         self._by_n: dict[int, Seat] = {}
+        self._keyless_at: dict[tuple[str, int], Seat] = {}
         self._unwritten: set[int] = set()
 
     def __len__(self) -> int:
@@ -47,8 +50,18 @@ class Presence:
 
     def seat(self, seat: Seat) -> None:
         """Adds a peer, or replaces what was held of it."""
+        before = self._by_id.get(seat.id)
+        if before is not None:
+            self._vacate(before)
         self._by_id[seat.id] = seat
         self._by_n[seat.n] = seat
+        if not seat.keyed:
+            self._keyless_at[seat.registered_from, seat.port] = seat
+
+    def _vacate(self, seat: Seat) -> None:
+        place = (seat.registered_from, seat.port)
+        if self._keyless_at.get(place) is seat:
+            del self._keyless_at[place]
 
     def find(self, peer_id: str) -> Seat | None:
         return self._by_id.get(peer_id)
@@ -57,8 +70,8 @@ class Presence:
         return self._by_n.get(n)
 
     def at(self, address: str, port: int) -> Seat | None:
-        """The peer last registered from this address and port."""
-        return next((seat for seat in self._by_id.values() if seat.port == port and seat.address == address), None)
+        """The keyless peer last registered from this address, with this port."""
+        return self._keyless_at.get((address, port))
 
     def hear(self, seat: Seat, now: float, monotonic: float) -> None:
         """A sign of life."""
@@ -76,6 +89,7 @@ class Presence:
         return [seat for seat in self._by_id.values() if not seat.online and seat.last_seen < now - grace]
 
     def forget(self, seat: Seat) -> None:
+        self._vacate(seat)
         self._by_id.pop(seat.id, None)
         self._by_n.pop(seat.n, None)
         self._unwritten.discard(seat.n)
@@ -84,7 +98,11 @@ class Presence:
         return [seat for seat in self._by_id.values() if seat.online]
 
     def take_written_behind(self) -> list[Seat]:
-        """The seats heard of since the last call; the caller writes them."""
+        """The seats heard of since the last call; the caller writes them, or gives them back."""
         taken = [seat for n in self._unwritten if (seat := self._by_n.get(n))]
         self._unwritten.clear()
         return taken
+
+    def give_back(self, seats: Iterable[Seat]) -> None:
+        """These could not be written."""
+        self._unwritten.update(seat.n for seat in seats if seat.n in self._by_n)

@@ -5,6 +5,7 @@ address that others are sent to is the one a peer was seen at, or one that polic
 leaves one peer.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from common.http.addresses import Network, Profile, canonical, is_forbidden
 from common.ids import is_chosen_peer_id, keyed_peer_id
 from common.runtime.clock import Clock
 from common.wire.peers import Challenge, HeartbeatAnswer, HeartbeatRequest, Load, RegisterAnswer, RegisterRequest
+from superpeer.database.connections import to_the_end
 from superpeer.peers import credentials
 from superpeer.peers.presence import Presence, Seat
 from superpeer.peers.store import PeerStore
@@ -48,6 +50,7 @@ class Registry:
         self._clock = clock
         self._on_change = on_change
         self._challenges = credentials.Challenges()
+        self._one_at_a_time = asyncio.Lock()  # who is let in, and who is forgotten
         self._super_peer_id = ""
 
     async def open(self) -> None:
@@ -65,16 +68,11 @@ class Registry:
         """Makes the sender a peer, or the peer that it already is."""
         self._check_algorithm(request)
         key = self._proven_key(request)
-        peer_id, seat = self._keyed(key, request) if key else self._keyless(request, observed, token)
         address, note = self._address(request, observed, keyed=key is not None)
-        if seat is None and len(self._presence) >= self._admission.max_peers:
-            raise errors.Unavailable("network_full", "This network takes no more peers now.", retry_after=300)
         fresh_token = credentials.new_token()
-        values = self._values(request, seat, peer_id, address, key, fresh_token)
-        was_online = seat is not None and seat.online
-        seat = await self._store.save(values, seat, self._clock.monotonic())
-        self._presence.seat(seat)
-        await self._on_change("peer_registered" if not was_online else "peer_updated", seat)
+        where = {"address": address, "port": request.port, "registered_from": observed}
+        proof = {"public_key": key, "token_digest": credentials.digest(fresh_token)}
+        seat = await to_the_end(self._admit(request, observed, token, where | proof))
         return RegisterAnswer(
             peer_id=seat.id,
             message="Peer registered successfully" + note,
@@ -85,6 +83,18 @@ class Registry:
             hash_algorithm=self._admission.hash_algorithm,
             address=address,
         )
+
+    async def _admit(self, request: RegisterRequest, observed: str, token: str | None, values: dict[str, Any]) -> Seat:
+        async with self._one_at_a_time:
+            key = values["public_key"]
+            peer_id, before = self._keyed(key) if key else self._keyless(request, observed, token)
+            if before is None and len(self._presence) >= self._admission.max_peers:
+                raise errors.Unavailable("network_full", "This network takes no more peers now.", retry_after=300)
+            values = self._told(request, peer_id, before) | values
+            seat = await self._store.save(values, self._clock.monotonic())
+            self._presence.seat(seat)
+        await self._on_change("peer_updated" if before is not None and before.online else "peer_registered", seat)
+        return seat
 
     def _check_algorithm(self, request: RegisterRequest) -> None:
         ours = self._admission.hash_algorithm
@@ -108,17 +118,17 @@ class Registry:
         self._challenges.spend(nonce, key, self._clock.monotonic())
         return key
 
-    def _keyed(self, key: bytes, request: RegisterRequest) -> tuple[str, Seat | None]:
+    def _keyed(self, key: bytes) -> tuple[str, Seat | None]:
         peer_id = keyed_peer_id(key)
         return peer_id, self._presence.find(peer_id)
 
     def _keyless(self, request: RegisterRequest, observed: str, token: str | None) -> tuple[str, Seat | None]:
         wanted = request.id if request.id and is_chosen_peer_id(request.id) else None
         seat = self._presence.find(wanted) if wanted else self._presence.at(observed, request.port)
-        if seat is None or (wanted is None and seat.keyed):
+        if seat is None:
             return wanted or secrets.token_hex(8), None
         proven = token is not None and credentials.proves(seat, token)
-        if seat.keyed or not (proven or seat.address == observed):
+        if seat.keyed or not (proven or seat.registered_from == observed):
             raise errors.Forbidden("id_taken", "This id belongs to another peer; choose another, or leave it out.")
         return seat.id, seat
 
@@ -143,19 +153,13 @@ class Registry:
             )
         return observed, f"; your address is {observed}"
 
-    def _values(
-        self, request: RegisterRequest, seat: Seat | None, peer_id: str, address: str, key: bytes | None, token: str
-    ) -> dict[str, Any]:
+    def _told(self, request: RegisterRequest, peer_id: str, before: Seat | None) -> dict[str, Any]:
         return {
             "id": peer_id,
-            "name": request.name or (seat.name if seat else peer_id[:12]),
-            "address": address,
-            "port": request.port,
+            "name": request.name or (before.name if before else peer_id[:12]),
             "region": request.region or "",
             "version": request.version or "",
-            "public_key": key,
-            "token_digest": credentials.digest(token),
-            "sequence": 0,
+            "sequence": -1,  # so that the first may be 0
             "online": True,
             "last_seen": self._clock.now(),
         }
@@ -170,7 +174,7 @@ class Registry:
         if token is not None:
             if not credentials.proves(seat, token):
                 raise errors.Unauthenticated("token_invalid", "This token is not the peer's; register again.")
-        elif seat.keyed or seat.address != observed:
+        elif seat.keyed or seat.registered_from != observed:
             raise errors.Unauthenticated("token_required", "Send the token of your registration as a bearer token.")
         return seat
 
@@ -200,7 +204,12 @@ class Registry:
         """Marks peers as present or gone, in memory and in the index."""
         for seat in seats:
             seat.online = online
-        await self._store.set_online([seat.n for seat in seats], online)
+        try:
+            await self._store.set_online([seat.n for seat in seats], online)
+        except BaseException:
+            for seat in seats:
+                seat.online = not online  # so that the next turn tries again
+            raise
         for seat in seats:
             await self._on_change("peer_online" if online else "peer_offline", seat)
 
@@ -212,11 +221,22 @@ class Registry:
 
     async def forget(self, grace: float) -> None:
         """Who has been away longer than `grace` seconds goes with all that it announced."""
-        for seat in self._presence.long_gone(self._clock.now(), grace):
-            await self._store.delete(seat.n)
-            self._presence.forget(seat)
-            await self._on_change("peer_forgotten", seat)
+        async with self._one_at_a_time:
+            for seat in self._presence.long_gone(self._clock.now(), grace):
+                # First in memory: who comes back meanwhile is told to register, and waits for its turn.
+                self._presence.forget(seat)
+                try:
+                    await self._store.delete(seat.n)
+                except BaseException:
+                    self._presence.seat(seat)
+                    raise
+                await self._on_change("peer_forgotten", seat)
 
     async def write_behind(self) -> None:
         """Writes what heartbeats left in memory."""
-        await self._store.write_behind(self._presence.take_written_behind())
+        taken = self._presence.take_written_behind()
+        try:
+            await self._store.write_behind(taken)
+        except BaseException:
+            self._presence.give_back(taken)
+            raise

@@ -44,14 +44,18 @@ class PeerStore:
             rows = (await connection.execute(sa.select(peers))).mappings().all()
         return [_seat(row, monotonic) for row in rows]
 
-    async def save(self, values: dict[str, Any], seat: Seat | None, monotonic: float) -> Seat:
+    async def save(self, values: dict[str, Any], monotonic: float) -> Seat:
         """Writes a registration, new or repeated, and returns its seat."""
+        this = sa.select(peers).where(peers.c.id == values["id"])
         async with self._database.write() as connection:
-            n = seat.n if seat is not None else await _insert(connection, values)
-            await connection.execute(peers.update().where(peers.c.n == n).values(**values))
-            if seat is not None and not seat.online:
-                await self._index.recount(connection, [n])
-            row = (await connection.execute(sa.select(peers).where(peers.c.n == n))).mappings().one()
+            before = (await connection.execute(this)).mappings().one_or_none()
+            if before is None:
+                await connection.execute(peers.insert().values(**_NEW, registered_at=values["last_seen"], **values))
+            else:
+                await connection.execute(peers.update().where(peers.c.n == before["n"]).values(**values))
+                if not before["online"]:
+                    await self._index.recount(connection, [before["n"]])
+            row = (await connection.execute(this)).mappings().one()
         return _seat(row, monotonic)
 
     async def set_online(self, ns: Sequence[int], online: bool) -> None:
@@ -97,6 +101,9 @@ class PeerStore:
             return (await connection.execute(sa.select(peers).where(peers.c.id == peer_id))).mappings().one_or_none()
 
 
+_NEW = {"catalogue_id": None, "catalogue_version": 0, "catalogue_round": 0, "shared_files": 0, "shared_bytes": 0}
+
+
 def _filters(online: bool | None, region: str | None) -> list[sa.ColumnElement[bool]]:
     filters: list[sa.ColumnElement[bool]] = []
     if online is not None:
@@ -106,12 +113,6 @@ def _filters(online: bool | None, region: str | None) -> list[sa.ColumnElement[b
     return filters
 
 
-async def _insert(connection: AsyncConnection, values: dict[str, Any]) -> int:
-    fresh = {"catalogue_id": None, "catalogue_version": 0, "catalogue_round": 0, "shared_files": 0, "shared_bytes": 0}
-    result = await connection.execute(peers.insert().values(**fresh, registered_at=values["last_seen"], **values))
-    return int(result.inserted_primary_key[0])  # type: ignore[index]
-
-
 def _seat(row: Any, monotonic: float) -> Seat:
     return Seat(
         n=row["n"],
@@ -119,6 +120,7 @@ def _seat(row: Any, monotonic: float) -> Seat:
         name=row["name"],
         address=row["address"],
         port=row["port"],
+        registered_from=row["registered_from"],
         region=row["region"],
         keyed=row["public_key"] is not None,
         token_digest=row["token_digest"],

@@ -13,7 +13,7 @@ from aiohttp import web
 from common.http.application import Boundary, ErrorPage, make_application
 from common.http.callers import super_peer_callers
 from common.http.connection import ConnectionLimits
-from common.http.endpoint import Access, Endpoint, Guard, install
+from common.http.endpoint import Access, Endpoint, Guard, Handler, install
 from common.http.metrics import Requests
 from common.http.serve import Running, start
 
@@ -30,7 +30,12 @@ async def ping(request: web.Request) -> Pong:
     return Pong()
 
 
-PING = Endpoint(method="GET", path="/api/v1/ping", handle=ping, summary="Says pong", tag="test", answer=Pong)
+def at(path: str, handle: Handler, method: str = "GET", **options: Any) -> Endpoint:
+    """An endpoint of which only its behaviour matters."""
+    return Endpoint(method=method, path=path, handle=handle, summary="For a test", tag="test", **options)
+
+
+PING = at("/api/v1/ping", ping, answer=Pong)
 
 
 @dataclass

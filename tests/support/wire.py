@@ -6,11 +6,12 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from multidict import CIMultiDict
 
-PATIENCE = 30.0  # seconds until a test fails instead of hanging
+from tests.support.waiting import PATIENCE
+
 PROBLEM = "application/problem+json"
 
 
@@ -42,6 +43,18 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        return cast(asyncio.Transport, self.writer.transport)
+
+    def stop_reading(self) -> None:
+        """From now on what comes stays with the kernel, and then with the sender."""
+        self.transport.pause_reading()
+
+    def read_on(self) -> None:
+        """Ends `stop_reading`."""
+        self.transport.resume_reading()
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -92,7 +105,8 @@ def request_bytes(target: str = "/api/v1/ping", method: str = "GET", body: bytes
 
 @asynccontextmanager
 async def connected(port: int, source: str = "127.0.0.1", receive_buffer: int | None = None) -> AsyncIterator[Wire]:
-    """A connection from `source` to a port of this machine; a small `receive_buffer` makes a reader that stalls early."""
+    """A connection from `source` to a port of this machine. With a small `receive_buffer` the sender feels sooner that
+    nobody reads."""
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if receive_buffer is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -100,8 +114,7 @@ async def connected(port: int, source: str = "127.0.0.1", receive_buffer: int | 
     connection.setblocking(False)
     try:
         await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
-        # A small limit: what the test does not read stays with the kernel, and from there with the sender.
-        reader, writer = await asyncio.open_connection(sock=connection, limit=64 * 1024)
+        reader, writer = await asyncio.open_connection(sock=connection)
     except BaseException:
         connection.close()
         raise

@@ -8,7 +8,7 @@ from common import errors
 from common.http.connection import refusal_of
 from common.http.endpoint import Endpoint
 from common.runtime.logs import request_id
-from tests.support.daemon import TinyDaemon, running, tiny_daemon
+from tests.support.daemon import TinyDaemon, at, running, tiny_daemon
 from tests.support.wire import alive, asked, connected, request_bytes
 
 SECRET = "the password is 1234"
@@ -27,7 +27,7 @@ def failing(error: BaseException) -> Endpoint:
     async def fail(request: web.Request) -> None:
         raise error
 
-    return Endpoint(method="GET", path="/api/v1/fail", handle=fail, summary="", tag="")
+    return at("/api/v1/fail", fail)
 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS.keys())
@@ -71,7 +71,7 @@ async def test_another_method_is_told_which_are_allowed() -> None:
     async def change(request: web.Request) -> None:
         return None
 
-    put = Endpoint(method="PUT", path="/api/v1/ping", handle=change, summary="", tag="")
+    put = at("/api/v1/ping", change, method="PUT")
     async with running(tiny_daemon(put)) as daemon:
         answer = await asked(daemon.port, "/api/v1/ping", "DELETE")
         assert answer.problem() == (405, "method_not_allowed")
@@ -102,9 +102,7 @@ async def test_the_log_of_a_request_bears_its_id() -> None:
     async def handle(request: web.Request) -> dict[str, str]:
         raise errors.Invalid("invalid_body", str(request_id.get()))
 
-    async with running(
-        tiny_daemon(Endpoint(method="GET", path="/api/v1/id", handle=handle, summary="", tag=""))
-    ) as daemon:
+    async with running(tiny_daemon(at("/api/v1/id", handle))) as daemon:
         answer = await asked(daemon.port, "/api/v1/id")
         assert answer.json()["detail"] == answer.headers["X-Request-ID"]
 
@@ -116,9 +114,7 @@ async def test_an_answer_that_its_handler_sends_has_the_same_headers() -> None:
         await answer.write(b"ok")
         return answer
 
-    async with running(
-        tiny_daemon(Endpoint(method="GET", path="/api/v1/own", handle=handle, summary="", tag=""))
-    ) as daemon:
+    async with running(tiny_daemon(at("/api/v1/own", handle))) as daemon:
         answer = await asked(daemon.port, "/api/v1/own", Origin="https://pages.example")
     assert answer.body == b"ok"
     assert answer.headers["X-Request-ID"]
@@ -143,7 +139,7 @@ async def test_no_handler_runs_for_another_host() -> None:
     async def handle(request: web.Request) -> None:
         ran.append(request.path)
 
-    endpoint = Endpoint(method="POST", path="/api/v1/act", handle=handle, summary="", tag="")
+    endpoint = at("/api/v1/act", handle, method="POST")
     async with running(tiny_daemon(endpoint)) as daemon:
         answer = await asked(daemon.port, "/api/v1/act", "POST", Host="rebind.test")
         assert answer.problem() == (421, "host_not_allowed")
@@ -157,9 +153,7 @@ async def test_an_error_in_the_middle_of_an_answer_cuts_it() -> None:
         await answer.write(b"half")
         raise ValueError(SECRET)
 
-    async with running(
-        tiny_daemon(Endpoint(method="GET", path="/api/v1/half", handle=handle, summary="", tag=""))
-    ) as daemon:
+    async with running(tiny_daemon(at("/api/v1/half", handle))) as daemon:
         async with connected(daemon.port) as wire:
             wire.request("/api/v1/half")
             status, headers = await wire.head()
@@ -175,14 +169,11 @@ async def test_an_error_in_the_middle_of_chunks_leaves_them_without_an_end() -> 
         await answer.write(b"half")
         raise errors.NotFound("file_not_found", SECRET)
 
-    async with running(
-        tiny_daemon(Endpoint(method="GET", path="/api/v1/half", handle=handle, summary="", tag=""))
-    ) as daemon:
-        async with connected(daemon.port) as wire:
-            wire.request("/api/v1/half")
-            _, headers = await wire.head()
-            assert headers["Transfer-Encoding"] == "chunked"
-            assert await wire.rest() == b"4\r\nhalf\r\n"
+    async with running(tiny_daemon(at("/api/v1/half", handle))) as daemon, connected(daemon.port) as wire:
+        wire.request("/api/v1/half")
+        _, headers = await wire.head()
+        assert headers["Transfer-Encoding"] == "chunked"
+        assert await wire.rest() == b"4\r\nhalf\r\n"
 
 
 def with_page() -> TinyDaemon:
@@ -218,7 +209,7 @@ async def test_the_librarys_own_limit_for_bodies_is_a_413() -> None:
     async def handle(request: web.Request) -> None:
         await request.read()
 
-    endpoint = Endpoint(method="POST", path="/api/v1/read", handle=handle, summary="", tag="")
+    endpoint = at("/api/v1/read", handle, method="POST")
     async with running(tiny_daemon(endpoint)) as daemon:
         assert (await asked(daemon.port, "/api/v1/read", "POST", b" " * 70_000)).problem() == (413, "too_large")
 
@@ -244,7 +235,7 @@ async def test_a_reader_that_leaves_ends_its_handler() -> None:
         finally:
             ended.set()
 
-    endpoint = Endpoint(method="GET", path="/api/v1/wait", handle=handle, summary="", tag="")
+    endpoint = at("/api/v1/wait", handle)
     async with running(tiny_daemon(endpoint)) as daemon:
         async with connected(daemon.port) as wire:
             wire.request("/api/v1/wait")
@@ -257,7 +248,7 @@ async def test_expect_100_continue_is_answered_before_the_body_is_sent() -> None
     async def handle(request: web.Request) -> web.Response:
         return web.Response(body=await request.read())
 
-    endpoint = Endpoint(method="POST", path="/api/v1/echo", handle=handle, summary="", tag="")
+    endpoint = at("/api/v1/echo", handle, method="POST")
     async with running(tiny_daemon(endpoint)) as daemon, connected(daemon.port) as wire:
         for expectation in ("100-continue", "100-Continue"):
             wire.send(request_bytes("/api/v1/echo", "POST", b"hello", Expect=expectation)[:-5])

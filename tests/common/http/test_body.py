@@ -11,9 +11,8 @@ from multidict import MultiDict
 
 from common import errors
 from common.http.body import MAX_DEPTH, OneOf, parse_json, read_json, to_query
-from common.http.endpoint import Endpoint
 from common.http.paging import Cursor, Limit
-from tests.support.daemon import TinyDaemon, running, tiny_daemon
+from tests.support.daemon import TinyDaemon, at, running, tiny_daemon
 from tests.support.wire import alive, asked, connected, request_bytes
 
 PATH = "/api/v1/say"
@@ -35,9 +34,7 @@ async def say(request: web.Request, said: Said) -> Said:
 
 
 def speaking(limit: int = LARGE) -> TinyDaemon:
-    return tiny_daemon(
-        Endpoint(method="POST", path=PATH, handle=say, summary="", tag="", body=Said, answer=Said, limit=limit)
-    )
+    return tiny_daemon(at(PATH, say, method="POST", body=Said, answer=Said, limit=limit))
 
 
 def nested(depth: int, innermost: str = "1") -> bytes:
@@ -108,11 +105,17 @@ WRONG = {
 
 
 @pytest.mark.parametrize("body", WRONG.values(), ids=WRONG.keys())
-async def test_a_wrong_body_is_refused_and_the_next_request_is_served(body: bytes) -> None:
+def test_a_wrong_body_is_refused(body: bytes) -> None:
+    with pytest.raises(errors.Invalid) as refused:
+        parse_json(body, Said)
+    assert refused.value.code == "invalid_body"
+
+
+async def test_every_wrong_body_gets_a_problem_and_the_next_request_is_served() -> None:
     async with running(speaking()) as daemon:
-        answer = await asked(daemon.port, PATH, "POST", body)
-        assert answer.problem() == (400, "invalid_body")
-        assert await alive(daemon.port)
+        for name, body in WRONG.items():
+            assert (await asked(daemon.port, PATH, "POST", body)).problem() == (400, "invalid_body"), name
+            assert await alive(daemon.port), name
 
 
 RIGHT = {
@@ -138,12 +141,17 @@ RIGHT = {
 
 
 @pytest.mark.parametrize("body", RIGHT.values(), ids=RIGHT.keys())
-async def test_a_right_body_comes_through_as_it_was_meant(body: bytes) -> None:
+def test_a_right_body_is_what_it_says(body: bytes) -> None:
+    assert parse_json(body, Any) == json.loads(body)
+
+
+async def test_every_right_body_comes_through() -> None:
     async with running(speaking()) as daemon:
-        answer = await asked(daemon.port, PATH, "POST", body)
-        assert answer.status == 200
-        meant = {key: value for key, value in json.loads(body).items() if key in Said.__struct_fields__}
-        assert answer.json() == msgspec.to_builtins(Said()) | meant
+        for name, body in RIGHT.items():
+            answer = await asked(daemon.port, PATH, "POST", body)
+            assert answer.status == 200, name
+            meant = {key: value for key, value in json.loads(body).items() if key in Said.__struct_fields__}
+            assert answer.json() == msgspec.to_builtins(Said()) | meant, name
 
 
 @pytest.mark.parametrize(
@@ -235,7 +243,7 @@ async def test_where_no_body_is_needed_none_is_none() -> None:
     async def handle(request: web.Request, said: Said | None) -> Said:
         return said or Said(word="nothing")
 
-    endpoint = Endpoint(method="POST", path=PATH, handle=handle, summary="", tag="", body=Said, body_required=False)
+    endpoint = at(PATH, handle, method="POST", body=Said, body_required=False)
     async with running(tiny_daemon(endpoint)) as daemon:
         assert (await asked(daemon.port, PATH, "POST")).json()["word"] == "nothing"
         assert (await asked(daemon.port, PATH, "POST", b'{"word":"a"}')).json()["word"] == "a"
@@ -271,7 +279,7 @@ async def test_a_body_that_does_not_come_in_time_is_refused_and_its_connection_c
     async def handle(request: web.Request) -> Said | None:
         return await read_json(request, Said, grace=0.02)
 
-    endpoint = Endpoint(method="POST", path=PATH, handle=handle, summary="", tag="")
+    endpoint = at(PATH, handle, method="POST")
     async with running(tiny_daemon(endpoint)) as daemon, connected(daemon.port) as wire:
         wire.send(request_bytes(PATH, "POST", b'{"word":"a"}')[:-1])
         assert (await wire.answer()).problem() == (408, "body_too_slow")
@@ -459,7 +467,7 @@ async def ask(request: web.Request, asked: Asked) -> Asked:
     return asked
 
 
-ASK = Endpoint(method="GET", path="/api/v1/ask", handle=ask, summary="", tag="", query=Asked)
+ASK = at("/api/v1/ask", ask, query=Asked)
 
 
 @pytest.mark.parametrize(

@@ -13,25 +13,9 @@ def upgrade() -> None:
     for make in (_peers, _files, _entries, _listings, _facts):
         make()
     if op.get_bind().dialect.name == "sqlite":
-        for statement in _LISTING_TEXT:
-            op.execute(statement)
-
-
-# The text of each listing in three-letter pieces, so that any part of a name can be found. It follows the table by
-# triggers, as FTS5 asks of an index over another table's column: what leaves must be named as it was.
-_LISTING_TEXT = (
-    """CREATE VIRTUAL TABLE listing_text USING fts5(text, tokenize='trigram', content='listings', content_rowid='n')""",
-    """CREATE TRIGGER listing_text_added AFTER INSERT ON listings BEGIN
-        INSERT INTO listing_text(rowid, text) VALUES (new.n, new.text);
-    END""",
-    """CREATE TRIGGER listing_text_removed AFTER DELETE ON listings BEGIN
-        INSERT INTO listing_text(listing_text, rowid, text) VALUES ('delete', old.n, old.text);
-    END""",
-    """CREATE TRIGGER listing_text_changed AFTER UPDATE OF text ON listings WHEN old.text <> new.text BEGIN
-        INSERT INTO listing_text(listing_text, rowid, text) VALUES ('delete', old.n, old.text);
-        INSERT INTO listing_text(rowid, text) VALUES (new.n, new.text);
-    END""",
-)
+        # The text of each listing in three-letter pieces, so that any part of a name can be found.
+        columns = "text, tokenize='trigram', content='listings', content_rowid='n'"
+        op.execute(f"CREATE VIRTUAL TABLE listing_text USING fts5({columns})")
 
 
 def _peers() -> None:
@@ -89,7 +73,7 @@ def _entries() -> None:
         sa.Column("round", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("peer_n", "path", name="one_entry_a_path"),
     )
-    op.create_index("entries_by_file", "entries", ["file_n", "audience"])
+    op.create_index("entries_by_file", "entries", ["file_n", "audience", "size", "peer_n"])
 
 
 def _listings() -> None:
@@ -122,6 +106,7 @@ def _listings() -> None:
     op.create_index("listings_by_size", "listings", ["size", "n"])
     op.create_index("listings_by_date", "listings", ["upload_time", "n"])
     op.create_index("listings_by_downloads", "listings", ["downloads", "n"])
+    op.create_index("listings_by_popularity", "listings", ["online_sources", "downloads", "n"])
 
 
 def _facts() -> None:

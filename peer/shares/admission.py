@@ -1,0 +1,61 @@
+"""What may become a share at all: a folder or regular file that is there, holds no keys by its name, and is not the
+daemon's own data folder.
+"""
+
+import os
+import stat
+
+from common.content.names import display_path
+from common.errors import Forbidden, Invalid, NotFound
+from peer.shares.forbidden import is_unfinished, key_like_part
+from peer.shares.share import relative
+from peer.shares.tree import Rules
+
+
+def admitted(path: str, data: bytes) -> tuple[bytes, bool]:
+    """(the path without links, whether it is a folder). Blocks. Raises Invalid, NotFound, Forbidden."""
+    if not os.path.isabs(path) or "\0" in path:
+        raise Invalid("invalid_path", "Name the path from the root of the disk, such as /home/me/music.")
+    real = real_path(path)
+    try:
+        found = os.stat(real)
+    except OSError as error:
+        raise NotFound("invalid_path", f"{shown(real)} cannot be shared: {error.strerror}.") from None
+    refuse_by_name(real, data)
+    if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
+        raise _forbidden(real, "it is neither a folder nor a regular file")
+    if stat.S_ISREG(found.st_mode) and is_unfinished(real):
+        raise _forbidden(real, "its name is that of a file which is still being written")
+    return real, stat.S_ISDIR(found.st_mode)
+
+
+def refuse_by_name(real: bytes, data: bytes) -> None:
+    """Raises Forbidden for what is never shared, whether it is there or not."""
+    if relative(data, real) is not None:
+        raise _forbidden(real, "it belongs to this daemon")
+    part = key_like_part(real)
+    if part:
+        raise _forbidden(real, f"{shown(part)} is the name of a file or folder that holds secrets")
+
+
+def real_path(path: str) -> bytes:
+    """The path as bytes, without links; of what is not there, as far as it is."""
+    try:
+        return os.path.realpath(os.fsencode(path))
+    except (OSError, ValueError):
+        raise Invalid("invalid_path", "The path cannot be used.") from None
+
+
+def base_rules(include_hidden: bool, data: bytes) -> Rules:
+    """What every scan leaves out: the data folder, under whatever path a scan may come to it."""
+    found = os.stat(data)
+    return Rules(include_hidden, frozenset({data}), frozenset({(found.st_dev, found.st_ino)}))
+
+
+def shown(path: bytes) -> str:
+    """A path for the owner's eyes."""
+    return display_path(path)
+
+
+def _forbidden(path: bytes, why: str) -> Forbidden:
+    return Forbidden("path_not_shareable", f"{shown(path)} cannot be shared: {why}.")

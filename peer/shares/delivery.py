@@ -1,0 +1,33 @@
+"""A kept file, opened to be served or removed for good: only if it still is what was proven."""
+
+import os
+from collections.abc import Iterable
+
+from common.content.categories import mime_of
+from common.serving.file_reply import Served, Version
+from peer.shares.disk import open_inside, remove_inside, stamp_of
+from peer.shares.listing import Kept
+
+
+def open_kept(kept: Kept, file_id: str) -> Served | bool:
+    """The open file; else whether another one is in its place. Blocks."""
+    try:
+        fd = open_inside(kept.root, kept.place.folder, kept.name)
+    except OSError:
+        return False
+    try:
+        if stamp_of(os.fstat(fd)) != kept.stamp:
+            os.close(fd)
+            return True
+        name = kept.path.rpartition("/")[2]
+        digest = bytes.fromhex(file_id)
+        modified = kept.stamp[1] / 1e9
+        return Served(fd, Version.of(fd), name, file_id, modified, digest, mime_of(name))
+    except OSError:
+        os.close(fd)
+        return False
+
+
+def remove_kept(places: Iterable[Kept]) -> int:
+    """Deletes those that are still what they were; how many. Blocks. Raises OSError when one may not be deleted."""
+    return sum(remove_inside(kept.root, kept.place.folder, kept.name, kept.stamp) for kept in places)

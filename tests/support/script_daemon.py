@@ -1,0 +1,52 @@
+"""A daemon in a process of its own: `python -m tests.support.script_daemon KIND`; says its port, then `closed`.
+
+KIND is `quick`, or how it misbehaves at its end: `stubborn` (a request that will not end), `hanging` (each step of the
+end hangs).
+"""
+
+import asyncio
+import sys
+
+from aiohttp import web
+
+from common.http.serve import run
+from tests.support.daemon import TinyDaemon, at, tiny_daemon
+
+
+class ScriptDaemon(TinyDaemon):
+    """Tells on stdout where it is, and that it was closed."""
+
+    kind = "quick"
+
+    async def listening(self, address: str, port: int) -> None:
+        print(port, flush=True)
+
+    async def stopping(self) -> None:
+        if self.kind == "hanging":
+            await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        print("closed", flush=True)
+        if self.kind == "hanging":
+            await asyncio.Event().wait()
+
+
+async def endless(request: web.Request) -> None:
+    """Begins, and never ends, whoever asks."""
+    print("begun", flush=True)
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            print("not yet", flush=True)
+
+
+def main(kind: str) -> None:
+    made = tiny_daemon(at("/api/v1/endless", endless))
+    daemon = ScriptDaemon(made.app, made.requests, made.limits)
+    daemon.kind = kind
+    asyncio.run(run(daemon, "127.0.0.1", 0))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
