@@ -129,7 +129,7 @@ def start_all(processes: Processes) -> tuple[str, dict[str, str]]:
     for number, (name, folders) in enumerate(SHARED.items()):
         port_of_peer = free_port(9001 + number, taken)
         peers[name] = f"http://127.0.0.1:{port_of_peer}"
-        own = DATA / name / "shared"
+        own = DATA / f"{name}-shared"
         own.mkdir(parents=True, exist_ok=True)
         shares = [part for folder in (own, *(library / each for each in folders)) for part in ("--share", str(folder))]
         options = ["--port", str(port_of_peer), "--data", str(DATA / name), "--name", name, *shares]

@@ -28,6 +28,7 @@ COLLECT_AFTER = (20_000, 10, 10)
 
 # Seconds after the call to stop by which its steps have ended: nothing more is taken, requests are done, all is closed.
 STOP_MARKS = (3.0, 6.5, 9.5)
+LAST_RESORT = 9.8
 
 
 class StartError(Exception):
@@ -146,17 +147,33 @@ async def run(daemon: Daemon, host: str, port: int) -> None:
     """Serves until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
+    starting = asyncio.create_task(start(daemon, host, port), name="start")
 
     def stop(number: int) -> None:
         if told.is_set():
             os._exit(128 + number)
         told.set()
+        starting.cancel()
+        loop.call_later(LAST_RESORT, _give_up)
 
-    running = await start(daemon, host, port)
+    # Before the start, which may take its time and tells the world when it is done.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
+    try:
+        running = await starting
+    except asyncio.CancelledError:
+        if not told.is_set():
+            raise
+        log.info("stopped while starting")
+        return
     try:
         await told.wait()
         log.info("stopping")
     finally:
         await running.stop()
+
+
+def _give_up() -> None:
+    """For what outlasts every step of the end: a task that will not be cancelled, a thread that is not done."""
+    log.critical("something did not end in time and is cut off")
+    os._exit(1)

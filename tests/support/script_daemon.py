@@ -1,7 +1,7 @@
 """A daemon in a process of its own: `python -m tests.support.script_daemon KIND`; says its port, then `closed`.
 
-KIND is `quick`, or how it misbehaves at its end: `stubborn` (a request that will not end), `hanging` (each step of the
-end hangs).
+KIND is `quick`, or how it misbehaves: `slow` (it never opens), `hanging` (each step of the end hangs), `stubborn` (its
+requests will not end). It has a tenth of the time that other daemons have to end.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import sys
 
 from aiohttp import web
 
-from common.http.serve import run
+from common.http import serve
 from tests.support.daemon import TinyDaemon, at, tiny_daemon
 
 
@@ -17,6 +17,11 @@ class ScriptDaemon(TinyDaemon):
     """Tells on stdout where it is, and that it was closed."""
 
     kind = "quick"
+
+    async def open(self) -> None:
+        if self.kind == "slow":
+            print(0, flush=True)
+            await asyncio.Event().wait()
 
     async def listening(self, address: str, port: int) -> None:
         print(port, flush=True)
@@ -45,7 +50,9 @@ def main(kind: str) -> None:
     made = tiny_daemon(at("/api/v1/endless", endless))
     daemon = ScriptDaemon(made.app, made.requests, made.limits)
     daemon.kind = kind
-    asyncio.run(run(daemon, "127.0.0.1", 0))
+    serve.STOP_MARKS = tuple(mark / 10 for mark in serve.STOP_MARKS)  # type: ignore[assignment]
+    serve.LAST_RESORT /= 10
+    asyncio.run(serve.run(daemon, "127.0.0.1", 0))
 
 
 if __name__ == "__main__":

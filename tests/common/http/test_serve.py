@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from common.http.serve import STOP_MARKS, StartError, listen, start
+from common.http.serve import LAST_RESORT, STOP_MARKS, StartError, listen, start
 from tests.support.daemon import at, running, tiny_daemon
 from tests.support.listeners import HAS_IPV6
+from tests.support.waiting import until
 from tests.support.wire import alive, asked, connected
 
 WITHIN = 10.0  # seconds: a promise to whoever stops a daemon
@@ -82,7 +83,6 @@ async def test_a_port_is_free_again_at_once() -> None:
         ("x" * 70 + ".example", "cannot listen on x"),
         ("a..example", "cannot listen on a..example"),
         ("é" * 300, "cannot listen on é"),
-        ("127.0.0.1\0", "cannot listen on 127.0.0.1"),
     ],
 )
 def test_a_wrong_host_is_told_in_words(host: str, words: str) -> None:
@@ -154,9 +154,7 @@ async def test_a_request_at_work_is_finished_before_the_end() -> None:
         wire.request("/api/v1/work")
         await begun.wait()
         stopping = asyncio.ensure_future(served.stop())
-        # The port closes first: whoever comes now is not served any more.
-        while not daemon.app.frozen or "stopping" not in daemon.steps:
-            await asyncio.sleep(0)
+        await until(lambda: "stopping" in daemon.steps)
         go_on.set()
         assert (await wire.answer()).body == b"done"
         await stopping
@@ -165,7 +163,7 @@ async def test_a_request_at_work_is_finished_before_the_end() -> None:
 
 def test_the_end_comes_within_its_time() -> None:
     assert list(STOP_MARKS) == sorted(STOP_MARKS)
-    assert STOP_MARKS[-1] < WITHIN
+    assert STOP_MARKS[-1] < LAST_RESORT < WITHIN
 
 
 @asynccontextmanager
@@ -211,9 +209,10 @@ async def test_a_request_that_will_not_end_does_not_hold_up_the_end() -> None:
         assert process.stdout is not None
         assert await process.stdout.readline() == b"begun\n"
         process.send_signal(signal.SIGTERM)
-        code, out, _ = await end_of(process)
-    assert code == 0
+        code, out, err = await end_of(process)
+    assert code == 1
     assert "closed" in out.splitlines()
+    assert "did not end in time" in err
 
 
 async def test_steps_that_hang_do_not_hold_up_the_end() -> None:
@@ -224,10 +223,17 @@ async def test_steps_that_hang_do_not_hold_up_the_end() -> None:
     assert err.count("a step of the shutdown failed") == 2
 
 
+async def test_a_signal_ends_a_daemon_that_is_still_starting() -> None:
+    async with script("slow") as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert await end_of(process) == (0, "closed\n", "")
+
+
 async def test_a_second_signal_ends_it_at_once() -> None:
     async with script("hanging") as (process, port):
         process.send_signal(signal.SIGINT)
-        with pytest.raises(OSError):
+        # The first one is being followed once the port is closed.
+        with pytest.raises((OSError, EOFError)):
             while await alive(port):
                 pass
         process.send_signal(signal.SIGINT)
