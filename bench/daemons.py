@@ -116,3 +116,16 @@ def pss_megabytes(process: subprocess.Popen[bytes]) -> float:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise RuntimeError("this system does not tell the proportional set size")
+
+
+def wait_until_indexed(hub: str, url: str, data: Path) -> int:
+    """Until the peer has read its shares and the super-peer knows all of it; how many entries that are."""
+    token = (data / "owner-token").read_text().strip()
+    while True:
+        shares = ask(f"{url}/api/v1/shares", headers={"Authorization": f"Bearer {token}"})
+        info = ask(f"{url}/api/v1/info")
+        if info["is_registered"] and all(share["state"] == "online" for share in shares):
+            known = ask(f"{hub}/api/v1/peers/{info['id']}")
+            if known["shared_files"] == info["shared_files"] > 0:
+                return int(known["shared_files"])
+        time.sleep(0.05)

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from bench.daemons import ask, cpu_seconds, peer, pss_megabytes, super_peer
+from bench.daemons import cpu_seconds, peer, pss_megabytes, super_peer, wait_until_indexed
 from bench.report import line, title
 from bench.trees import copied
 
@@ -16,21 +16,12 @@ def run(folder: Path) -> None:
     title(f"An idle peer with {FILES} files")
     share = copied(folder / "share", FILES)
     with super_peer(folder) as (hub, _), peer(folder, hub, share) as (url, process):
-        indexed(hub, url, FILES)
+        count = wait_until_indexed(hub, url, folder / "bench")
         time.sleep(10)  # what the scan left behind settles; this is a benchmark, not a test
         before = cpu_seconds(process)
         time.sleep(WATCHED)
         used = (cpu_seconds(process) - before) / WATCHED
         memory = pss_megabytes(process)
+        line("entries offered", f"{count:,}", "")
         line("memory (PSS)", f"{memory:.1f} MB", "under 50 MB", memory < 50)
         line(f"of a core, over {WATCHED:g} s", f"{used:.2%}", "under 1 %", used < 0.01)
-
-
-def indexed(hub: str, url: str, count: int) -> float:
-    """Waits until the super-peer knows `count` entries of this peer; the moment it did."""
-    peer_id = ask(f"{url}/api/v1/info")["id"]
-    while True:
-        known = [entry for entry in ask(f"{hub}/api/v1/peers") if entry["id"] == peer_id]
-        if known and known[0]["shared_files"] >= count:
-            return time.perf_counter()
-        time.sleep(0.02)

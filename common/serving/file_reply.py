@@ -65,7 +65,7 @@ class Served:
 class Meter(Protocol):
     """Told of every block that left."""
 
-    def __call__(self, count: int) -> None: ...
+    def __call__(self, count: int, /) -> None: ...
 
 
 class FileChanged(ConnectionResetError):

@@ -38,6 +38,8 @@ from peer.shares.upkeep import TICK, Upkeep
 from peer.shares.upload import Incoming, clear_up
 
 DATABASE = "library.db"
+MOST_TOLD = 50
+"""Events a second."""
 
 Tell = Callable[[str, SharedFile], None]
 """Called with `file_added`, `file_removed`, `file_shared` or `file_unshared`; of very many at once, with some."""
@@ -60,6 +62,7 @@ class Library:
         self._base = self._rules = Rules()
         self._data = b""
         self._shares: list[Share] = []
+        self._told: tuple[float, int] = (clock.monotonic(), 0)
         self._database: Database
         self._scan: Scan
         self._upkeep: Upkeep
@@ -92,6 +95,15 @@ class Library:
     async def quiet(self) -> None:
         """Returns when everything that is known to have happened has been looked at, hashed and written down."""
         await self._scan.quiet()
+
+    async def turned(self) -> None:
+        """Returns after the scan's next turn, whatever it brought."""
+        await self._scan.turned()
+
+    @property
+    def hashed(self) -> int:
+        """Files read through since the start: those that were not known already."""
+        return self._scan.hashed
 
     async def search(
         self, q: str, category: str, *, offset: int = 0, limit: int = 1000, public_only: bool = True
@@ -299,4 +311,13 @@ class Library:
             self.catalogue.changed.set()
         for kind, files in ((removed, news.removed), (added, news.added)):
             for file in files:
-                self._tell(kind, file)
+                self._tell_some(kind, file)
+
+    def _tell_some(self, kind: str, file: SharedFile) -> None:
+        """A burst is not told file by file: whoever wants all of it asks for the list."""
+        now = self._clock.monotonic()
+        if now - self._told[0] >= 1.0:
+            self._told = (now, 0)
+        if self._told[1] < MOST_TOLD:
+            self._told = (self._told[0], self._told[1] + 1)
+            self._tell(kind, file)

@@ -59,6 +59,8 @@ class Scan:
         self.shares: Mapping[int, Share] = {}
         self.absent: set[int] = set()
         """Shares whose root is not there just now."""
+        self.hashed = 0
+        """Files read through since the start."""
         self.cost = 0.0
         """Seconds spent looking since the last sweep through all began."""
         self._database = database
@@ -111,7 +113,9 @@ class Scan:
     def sweep(self, share: int | None = None) -> None:
         """Walk through a share, or through all."""
         if share is None:
-            self.cost = 0.0
+            self.hashed = 0
+        """Files read through since the start."""
+        self.cost = 0.0
         for each in self.shares if share is None else (share,):
             self.agenda.sweep(each)
         self._wake.set()
@@ -145,7 +149,11 @@ class Scan:
     async def quiet(self) -> None:
         """Returns when nothing is left to be looked at or hashed."""
         while not self.is_quiet:
-            await self._next_turn()
+            await self.turned()
+
+    async def turned(self) -> None:
+        """Returns after the next turn."""
+        await self._next_turn()
 
     @property
     def is_quiet(self) -> bool:
@@ -276,6 +284,7 @@ class Scan:
         # Only now: had the writing failed, it would be tried again.
         del self._outcomes[: len(taken)]
         self._first_outcome = self._clock.monotonic()
+        self.hashed += len(proofs)
         for verdict in verdicts:
             self._conclude(verdict)
         return True

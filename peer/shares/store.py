@@ -186,19 +186,24 @@ def record(connection: sqlite3.Connection, proofs: Iterable[Proof], now: float) 
 
 
 def _insert(connection: sqlite3.Connection, proof: Proof, faces: Faces, now: float) -> None:
-    source = connection.execute("SELECT withheld, shared_at FROM entry WHERE id = ?", (proof.source,)).fetchone()
-    withheld, shared_at = source or (0, now)
+    share, folder = proof.place
+    withheld, shared_at = _known_as(connection, proof.source) or (0, now)
+    path, announced = _take_path(connection, _path_of(faces, proof.place, proof.file.name))
     columns = _columns(proof, faces)
-    columns |= {
-        "share": proof.place.share,
-        "folder": proof.place.folder,
-        "name": proof.file.name,
-        "shared_at": shared_at,
-    }
-    columns["withheld"] = max(withheld, columns["withheld"])
+    columns |= {"share": share, "folder": folder, "name": proof.file.name, "shared_at": shared_at}
+    columns |= {"path": path, "announced": announced, "withheld": max(withheld, columns["withheld"]), "review": 1}
     names, marks = ",".join(columns), ",".join("?" * len(columns))
-    row = connection.execute(f"INSERT INTO entry ({names}, review) VALUES ({marks}, 1)", tuple(columns.values()))
-    _take_path(connection, row.lastrowid or 0, _path_of(faces, proof.place, proof.file.name))
+    connection.execute(f"INSERT INTO entry ({names}) VALUES ({marks})", tuple(columns.values()))
+
+
+def _known_as(connection: sqlite3.Connection, source: int) -> tuple[int, float] | None:
+    """What a moved file brings along from the row it was known from: whether it is withheld, and since when shared."""
+    if not source:
+        return None
+    found: tuple[int, float] | None = connection.execute(
+        "SELECT withheld, shared_at FROM entry WHERE id = ?", (source,)
+    ).fetchone()
+    return found
 
 
 def _replace(connection: sqlite3.Connection, row: int, proof: Proof, faces: Faces, change: int) -> None:
@@ -230,18 +235,16 @@ def _path_of(faces: Faces, place: Place, name: bytes) -> str:
     return catalogue_path(faces.label(place.share), not faces.is_file(place.share), place.folder, name)
 
 
-def _take_path(connection: sqlite3.Connection, row: int, path: str) -> None:
-    """Gives a row its path in the catalogue: that of a file that is gone passes on, that of another one does not."""
+def _take_path(connection: sqlite3.Connection, path: str) -> tuple[str, int]:
+    """A path in the catalogue, and whether something is announced there: that of a file that is gone passes on."""
     holder = connection.execute("SELECT id, state, announced FROM entry WHERE path = ?", (path,)).fetchone()
-    announced = 0
-    if holder and holder[1] == State.GONE:
-        connection.execute(
-            "UPDATE entry SET path = NULL, announced = 0, dirty = 0, review = 1 WHERE id = ?", holder[:1]
-        )
-        announced = holder[2]
-    elif holder:
-        path = _free_path(connection, path)
-    connection.execute("UPDATE entry SET path = ?, announced = ? WHERE id = ?", (path, announced, row))
+    if holder is None:
+        return path, 0
+    row, state, announced = holder
+    if state != State.GONE:
+        return _free_path(connection, path), 0
+    connection.execute("UPDATE entry SET path = NULL, announced = 0, dirty = 0 WHERE id = ?", (row,))
+    return path, announced
 
 
 def _free_path(connection: sqlite3.Connection, path: str) -> str:
@@ -261,7 +264,8 @@ def _name_the_nameless(connection: sqlite3.Connection) -> None:
     ).fetchall()
     faces = Faces(connection)
     for row, share, folder, name in nameless:
-        _take_path(connection, row, _path_of(faces, Place(share, folder), name))
+        path, announced = _take_path(connection, _path_of(faces, Place(share, folder), name))
+        connection.execute("UPDATE entry SET path = ?, announced = ? WHERE id = ?", (path, announced, row))
 
 
 def _set_state(

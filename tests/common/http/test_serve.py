@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.listeners import HAS_IPV6
 from tests.support.waiting import until
 from tests.support.wire import alive, asked, connected
 
+ROOT = Path(__file__).parents[3]
 WITHIN = 10.0  # seconds: a promise to whoever stops a daemon
 
 
@@ -176,6 +178,7 @@ async def script(kind: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, i
         kind,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
     )
     assert process.stdout is not None
     try:
