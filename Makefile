@@ -8,10 +8,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts format bench lock clean
+.PHONY: help install demo test lint types contracts format bench lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+install: .venv/run.stamp ## .venv with the commands `superpeer` and `peer`
 
 demo: .venv/run.stamp ## A super-peer and two peers on this machine, a search, a proven download (ONCE=1 ends after it)
 	@$(BIN)/python deploy/demo.py $(if $(ONCE),--once)

@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -110,12 +111,14 @@ class Peer:
             exempt=is_loopback_host,
         )
         self._jobs = Jobs(clock)
-        self._outgoing: Outgoing | None = None
+        self._opened = AsyncExitStack()
 
     async def open(self) -> None:
-        self._outgoing = Outgoing(self._policy)
-        self._super_peer.through(self._outgoing)
-        await self._library.open()
+        async with AsyncExitStack() as opened:
+            self._super_peer.through(await opened.enter_async_context(Outgoing(self._policy)))
+            await self._library.open()
+            opened.push_async_callback(self._library.close)
+            self._opened = opened.pop_all()
 
     async def listening(self, address: str, port: int) -> None:
         self._why_not_ready = None
@@ -133,9 +136,7 @@ class Peer:
 
     async def close(self) -> None:
         await self._jobs.stop(deadline=2.0)
-        await self._library.close()
-        if self._outgoing is not None:
-            await self._outgoing.close()
+        await self._opened.aclose()
 
     def _tell_of_file(self, kind: str, file: SharedFile) -> None:
         self._hub.publish("files", kind, file)

@@ -30,7 +30,7 @@ _PREFLIGHT = {
 }
 _EXPOSED = {
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Disposition, Content-Range, ETag, Link, Repr-Digest, "
-    "Retry-After, X-Request-ID, X-Total-Count"
+    "Retry-After, X-Request-ID, X-Total-Count, X-Total-Exact"
 }
 
 

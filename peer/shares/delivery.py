@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable
 
-from common.content.categories import mime_of
 from common.serving.file_reply import Served, Version
 from peer.shares.disk import open_inside, remove_inside, stamp_of
 from peer.shares.listing import Kept
@@ -22,7 +21,7 @@ def open_kept(kept: Kept, file_id: str) -> Served | bool:
         name = kept.path.rpartition("/")[2]
         digest = bytes.fromhex(file_id)
         modified = kept.stamp[1] / 1e9
-        return Served(fd, Version.of(fd), name, file_id, modified, digest, mime_of(name))
+        return Served(fd, Version.of(fd), name, file_id, modified, digest)
     except OSError:
         os.close(fd)
         return False
