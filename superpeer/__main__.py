@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for warning in loaded.warnings:
             logging.getLogger("shoal.config").warning(warning)
         # Imported here, so that a wrong flag is answered at once.
+        import uvloop
+
         from common.database.folder_lock import FolderInUse
         from common.database.sqlite import DatabaseUnusable
         from superpeer.app import SuperPeer
@@ -56,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _cannot_start(error)
     settings = loaded.config.super_peer
     try:
-        asyncio.run(run(SuperPeer(loaded.config), settings.host, settings.port))
+        # Small messages are what uvloop is quickest at; a peer, which sends files, keeps the standard loop and its sendfile.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(SuperPeer(loaded.config), settings.host, settings.port))
     except (StartError, DatabaseUnusable, FolderInUse, OSError) as error:
         return _cannot_start(error)
     return 0

@@ -15,21 +15,22 @@ from aiohttp import web
 from common import errors
 from common.http import problem
 from common.http.callers import Callers
+from common.http.connection import OUTERMOST
 from common.http.metrics import Requests
-from common.http.request_ids import common_headers, new_request_id
+from common.http.request_ids import answer_headers, common_headers, new_request_id
 from common.runtime.logs import request_id
 
 log = logging.getLogger("shoal.http")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ErrorPage = Callable[[web.Request, errors.Refusal, int], web.StreamResponse]
-HEADERS = web.RequestKey("headers", dict[str, str])
 
 
 class Boundary:
-    """The outermost middleware. `error_page` draws an error for people; programs and `/api` always get the document."""
+    """Around the whole application, so that what its router refuses passes here too.
 
-    __middleware_version__ = 1  # aiohttp's mark of a (request, handler) middleware
+    `error_page` draws an error for people; programs and `/api` always get the document.
+    """
 
     def __init__(self, callers: Callers, requests: Requests, error_page: ErrorPage | None = None) -> None:
         self._callers = callers
@@ -40,13 +41,16 @@ class Boundary:
         started = time.perf_counter()
         this_id = new_request_id()
         request_id.set(this_id)
-        headers = request[HEADERS] = common_headers(this_id)
+        headers = common_headers(this_id)
+        answer_headers.set(headers)
+        routed = False
         try:
             _check_form(request)
             headers |= self._callers.check(request)
             if request.method == "OPTIONS":
                 answer: web.StreamResponse = web.Response(status=204)
             else:
+                routed = True
                 answer = await handler(request)
         except Exception as error:
             if request.writer.output_size > 0:
@@ -54,7 +58,9 @@ class Boundary:
                 log.info("answer cut short", extra={"path": request.path, "error": repr(error)})
                 raise ConnectionResetError("answer cut short") from error
             answer = self._answer(request, error, this_id)
-        self._count(request, answer.status, time.perf_counter() - started)
+        if not answer.prepared:
+            answer.headers.update(headers)
+        self._count(request, _route(request) if routed else "refused", answer.status, time.perf_counter() - started)
         return answer
 
     def _answer(self, request: web.Request, error: Exception, this_id: str) -> web.StreamResponse:
@@ -75,9 +81,7 @@ class Boundary:
             answer.force_close()
         return answer
 
-    def _count(self, request: web.Request, status: int, seconds: float) -> None:
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else "unmatched"
+    def _count(self, request: web.Request, route: str, status: int, seconds: float) -> None:
         self._requests.count(request.method, route, status, seconds)
         if log.isEnabledFor(logging.DEBUG):
             log.debug(
@@ -91,9 +95,10 @@ class Boundary:
             )
 
 
-async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None:
-    """Called just before an answer's head leaves, be it the boundary or a handler that sends it."""
-    answer.headers.update(request.get(HEADERS, {}))
+def _route(request: web.Request) -> str:
+    """The template of the route, which unlike the path has few values."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"
 
 
 def _check_form(request: web.Request) -> None:
@@ -126,6 +131,6 @@ def wants_page(request: web.Request) -> bool:
 def make_application(boundary: Boundary, **options: Any) -> web.Application:
     """An aiohttp application behind the boundary."""
     # Bodies are bounded where they are read; this bound is for what nobody bounded.
-    app = web.Application(middlewares=[boundary], client_max_size=64 * 1024, **options)
-    app.on_response_prepare.append(_add_headers)
+    app = web.Application(client_max_size=64 * 1024, **options)
+    app[OUTERMOST] = boundary
     return app

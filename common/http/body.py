@@ -42,27 +42,30 @@ async def read_json(
 
     It may take `grace` seconds and its time at SLOWEST_BODY to come.
     """
-    raw = await read_body(request, limit, grace)
+    length = acceptable_length(request, limit)
+    if not length:
+        return None
+    # Most bodies come with their head: then there is nothing to wait for.
+    complete = request.content.is_eof()
+    raw = request.content.read_nowait() if complete else await _read_in_time(request, length, grace)
     return parse_json(raw, kind) if raw else None
 
 
-async def read_body(request: web.Request, limit: int, grace: float = GRACE) -> bytes:
-    """The body's bytes, after its type, coding and length were found acceptable."""
+def acceptable_length(request: web.Request, limit: int) -> int:
+    """The length of a body whose type and coding are taken too; 0 for none. Raises Invalid, Unsupported or TooLarge."""
     headers = request.headers
     if hdrs.TRANSFER_ENCODING in headers:
         raise errors.Invalid("length_required", "Send the body with a Content-Length, not chunked.")
     length = request.content_length
     if not length:
-        return b""
+        return 0
     if hdrs.CONTENT_ENCODING in headers:
         raise errors.Unsupported("unsupported_encoding", "Send the body uncompressed, without Content-Encoding.")
     if headers.get(hdrs.CONTENT_TYPE) != "application/json" and not _is_json(request):
         raise errors.Unsupported("unsupported_media_type", "Send the body with Content-Type: application/json.")
     if length > limit:
         raise errors.TooLarge("too_large", f"The body has {length} bytes; at most {limit} are taken here.")
-    if request.content.is_eof():
-        return request.content.read_nowait()
-    return await _read_in_time(request, length, grace)
+    return length
 
 
 def _is_json(request: web.Request) -> bool:

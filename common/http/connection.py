@@ -9,9 +9,10 @@ connection is told so and closed.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
@@ -38,6 +39,19 @@ class ConnectionLimits:
     exempt: Callable[[str], bool]
     head_deadline: float = 15.0
     answer_grace: float = 30.0
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Outermost(Protocol):
+    """Around the handling of a request, router and all."""
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse: ...
+
+
+OUTERMOST: web.AppKey[Outermost] = web.AppKey("outermost")
+"""What every request of an application passes through, before its router."""
 
 
 class Connection(web.RequestHandler):
@@ -214,8 +228,9 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
+        outermost = self.app.get(OUTERMOST)
         return Server(
-            made.request_handler,
+            partial(outermost, handler=made.request_handler) if outermost else made.request_handler,
             limits=self._limits,
             request_factory=made.request_factory,
             loop=made._loop,

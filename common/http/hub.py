@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from common import errors
+from common.http.request_ids import answer_headers
 from common.runtime.clock import Clock, utc
 from common.wire.events import MAX_FRAME, TOPICS, Event, EventError, Subscription
 
@@ -81,6 +82,7 @@ class Hub:
         if self._closing:
             raise errors.Unavailable("shutting_down", "The daemon is stopping; come back later.")
         socket = web.WebSocketResponse(max_msg_size=MAX_FRAME, heartbeat=PING, compress=False, timeout=5)
+        socket.headers.update(answer_headers.get())
         await socket.prepare(request)
         self._sockets.add(socket)
         with self.listening(topics) as listener:

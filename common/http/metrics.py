@@ -3,7 +3,6 @@
 Labels are route templates, methods and statuses, never paths or ids, so their number is bounded.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +19,16 @@ class Requests:
     """How many requests were answered how, and how long they took in all (seconds)."""
 
     def __init__(self) -> None:
-        self.answered: dict[tuple[str, str, int], int] = defaultdict(int)
-        self.seconds: dict[tuple[str, str, int], float] = defaultdict(float)
+        self.answered: dict[tuple[str, str, int], list[float]] = {}  # → [how many, seconds]
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Notes one answer."""
         key = (method if method in _METHODS else "other", route, status)
-        self.answered[key] += 1
-        self.seconds[key] += seconds
+        known = self.answered.get(key)
+        if known is None:
+            known = self.answered[key] = [0, 0.0]
+        known[0] += 1
+        known[1] += seconds
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -54,9 +55,8 @@ class MetricsPage:
 
         labels = ["method", "route", "status"]
         requests = SummaryMetricFamily("shoal_http_request_seconds", "Answered requests and their time.", labels=labels)
-        for (method, route, status), count in self._requests.answered.items():
-            taken = self._requests.seconds[method, route, status]
-            requests.add_metric([method, route, str(status)], count_value=count, sum_value=taken)
+        for (method, route, status), (count, taken) in self._requests.answered.items():
+            requests.add_metric([method, route, str(status)], count_value=int(count), sum_value=taken)
         yield requests
         for name, description, value in self._readings():
             family: Any = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily

@@ -39,7 +39,7 @@ def decode_cursor(text: str, kind: str, types: tuple[type, ...]) -> list[Any]:
         # As strict as a body: a cursor comes from outside, whoever made it.
         values = parse_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), list[Any])
         fits = len(values) == len(types) + 1 and values[0] == kind
-        if fits and all(isinstance(value, wanted) for value, wanted in zip(values[1:], types, strict=True)):
+        if fits and all(type(value) is wanted for value, wanted in zip(values[1:], types, strict=True)):
             return values[1:]
     except (binascii.Error, ValueError, errors.Invalid):
         pass

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from common import errors
+from common.http.request_ids import answer_headers
 from common.serving.ranges import ByteRange, etag_listed, http_date, if_range_matches, parse_range
 
 SMALLEST_BLOCK = 64 * 1024
@@ -111,7 +112,7 @@ async def send_file(
     Raises OutOfRange or Conflict before the answer has begun, ConnectionResetError afterwards. A block that is not
     taken within `deadline` seconds ends it.
     """
-    headers = _headers(served)
+    headers = _headers(served) | dict(answer_headers.get())
     if etag_listed(request.headers.get("If-None-Match"), headers["ETag"]):
         return web.Response(status=304, headers=headers)
     size = served.version.size

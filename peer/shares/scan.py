@@ -113,9 +113,7 @@ class Scan:
     def sweep(self, share: int | None = None) -> None:
         """Walk through a share, or through all."""
         if share is None:
-            self.hashed = 0
-        """Files read through since the start."""
-        self.cost = 0.0
+            self.cost = 0.0
         for each in self.shares if share is None else (share,):
             self.agenda.sweep(each)
         self._wake.set()

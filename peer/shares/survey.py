@@ -47,6 +47,7 @@ class Survey:
         self._watch = watch
         self._underway = underway
         self._sighted: dict[tuple[Place, bytes], tuple[Seen, float]] = {}
+        self._identities: dict[int, tuple[int, int]] = {}
 
     def look(self, place: Place, names: Collection[bytes]) -> Report:
         """Looks at some names of one folder."""
@@ -91,12 +92,13 @@ class Survey:
         try:
             found = os.stat(share.root, follow_symlinks=False)
             identity = signed(found.st_dev), signed(found.st_ino)
-            if not share.is_folder or identity == share.identity:
+            before = self._identities.get(share.id, share.identity)
+            if not share.is_folder or identity == before:
                 return True
-            if share.identity is not None and not os.listdir(share.root):
+            if before is not None and not os.listdir(share.root):
                 report.closed.append((Place(share.id, b""), False))
                 return False
-            report.identity = identity
+            report.identity = self._identities[share.id] = identity
             return True
         except OSError as error:
             report.closed.append((Place(share.id, b""), closing_reason(error) == "denied"))
@@ -139,12 +141,14 @@ class Survey:
         files: list[Seen] = []
         for name in names:
             found = lstat(fd, name) if self._is_of_interest(share, name) else None
-            if found is None or not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-                self._miss_name(place, name, rows.get(name), device, report)
-            elif stat.S_ISREG(found.st_mode):
+            if found is not None and stat.S_ISREG(found.st_mode):
                 files.append(seen(name, found))
-            elif share.is_folder:
+                continue
+            is_folder = found is not None and stat.S_ISDIR(found.st_mode) and share.is_folder
+            if is_folder:
                 report.folders.append(Place(place.share, join(place.folder, name)))
+            if name in rows or not is_folder:
+                self._miss_name(place, name, rows.get(name), device, report)
         self._compare(share, place, files, rows, report)
         self._drop(place, files, names, report)
 

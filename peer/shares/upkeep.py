@@ -60,7 +60,8 @@ class Upkeep:
         roots = {share.id: share.path for share in self._scan.shares.values()}
         found = await asyncio.to_thread(_identities, roots)
         for share, identity in found.items():
-            if share in self._roots and self._roots[share] != identity:
+            before = self._roots.get(share, None if share in self._scan.absent else identity)
+            if identity != before:
                 self._scan.sweep(share)
         self._roots = found
 

@@ -1,5 +1,6 @@
 """A super-peer in this process, behind real sockets, with a clock that tests move."""
 
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -144,5 +145,6 @@ async def serving(
     """Runs a super-peer in `folder`; ends it in order. `options` as for `config_of`."""
     clock = clock or ManualClock()
     daemon = SuperPeer(config_of(folder, **options), system_clock or clock)
+    gc.freeze()  # the daemon's start looks through all that is not: here, a whole test run
     async with running(daemon) as served, aiohttp.ClientSession() as session:  # type: ignore[arg-type]
         yield Site(daemon, served.port, clock, session, folder)

@@ -5,6 +5,7 @@ import pytest
 from aiohttp import web
 
 from common import errors
+from common.http.request_ids import answer_headers
 from common.http.connection import refusal_of
 from common.http.endpoint import Endpoint
 from common.runtime.logs import request_id
@@ -110,7 +111,8 @@ async def test_the_log_of_a_request_bears_its_id() -> None:
 async def test_an_answer_that_its_handler_sends_has_the_same_headers() -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": "2"})
-        await answer.prepare(request)
+        answer.headers.update(answer_headers.get())
+            await answer.prepare(request)
         await answer.write(b"ok")
         return answer
 

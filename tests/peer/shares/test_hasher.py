@@ -1,7 +1,9 @@
 """Hashing many files: right, fair, interruptible, with or without helping processes."""
 
 import os
+import select
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,7 +16,7 @@ from peer.shares.crew import Crew
 from peer.shares.hash_process import Outcome, hash_batch
 from peer.shares.hasher import CROWD, SLICE, Backlog, Group, Hasher, hash_tree
 from peer.shares.tree import Rules, Seen, seen
-from tests.peer.shares.trees import NOT_UTF8, as_nobody, children, plant, sha256, write
+from tests.peer.shares.trees import NOT_UTF8, as_nobody, children, plant, readable_by_all, sha256, write
 
 Delivered = SimpleQueue[tuple[Group, list[Outcome]]]
 
@@ -115,11 +117,10 @@ def test_a_folder_that_is_gone(tmp_path: Path, hasher: Hasher, delivered: Delive
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     write(tmp_path / "mine")
     (tmp_path / "mine").chmod(0o000)
-    root = os.open(tmp_path, os.O_RDONLY)
-    os.fchmod(root, 0o755)
-    batch = [(b"/proc/self/fd/%d/." % root, b"", [seen(b"mine", os.lstat(tmp_path / "mine"))[:4]])]
-    assert as_nobody(lambda: hash_batch(batch, memoryview(bytearray(10)))) == ["denied"]
-    os.close(root)
+    tmp_path.chmod(0o755)
+    with readable_by_all(tmp_path) as root:
+        batch = [(root, b"", [seen(b"mine", os.lstat(tmp_path / "mine"))[:4]])]
+        assert as_nobody(lambda: hash_batch(batch, memoryview(bytearray(10)))) == ["denied"]
 
 
 def test_a_file_whose_length_is_not_what_the_system_says(delivered: Delivered, hasher: Hasher) -> None:
@@ -220,8 +221,6 @@ def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
         "import os, sys\nfrom peer.shares.crew import Crew\ncrew = Crew()\ncrew.start()\n"
         "assert crew.hash([]) == []\nprint(crew._process.pid, flush=True)\nos.kill(os.getpid(), 9)"
     )
-    import sys
-
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     pid = int(done.stdout)
     fd = -1
@@ -229,8 +228,6 @@ def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    import select
-
     try:
         assert select.select([fd], [], [], 30)[0], "it is still there"
     finally:

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from peer.shares.tree import LISTING_SIZE, Closed, Listing, Rules, join, walk
-from tests.peer.shares.trees import as_nobody, booby_trapped, plant, write
+from tests.peer.shares.trees import as_nobody, booby_trapped, plant, readable_by_all, write
 
 
 def walked(root: Path, rules: Rules | None = None, start: bytes = b"", skipped: Counter[str] | None = None) -> set[bytes]:
@@ -56,13 +56,11 @@ def test_closed_folders_are_not_entered_by_whatever_path(tmp_path: Path) -> None
 def test_a_folder_that_may_not_be_read_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     write(tmp_path / "closed" / "file")
     write(tmp_path / "open" / "file")
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_mode & 0o005 != 0o005:
-            folder.chmod(folder.stat().st_mode | 0o055)
-        if folder.name.startswith("pytest-of"):
-            break
+    tmp_path.chmod(0o755)
+    (tmp_path / "open").chmod(0o755)
     (tmp_path / "closed").chmod(0o000)
-    found = as_nobody(lambda: list(walk(os.fsencode(tmp_path), Rules())))
+    with readable_by_all(tmp_path) as root:
+        found = as_nobody(lambda: list(walk(root, Rules())))
     (tmp_path / "closed").chmod(0o700)
     assert [each for each in found if isinstance(each, Closed)] == [Closed(b"closed", "denied")]
     assert {each.folder for each in found if isinstance(each, Listing)} == {b"", b"open"}

@@ -5,8 +5,9 @@ import hashlib
 import os
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,6 +77,16 @@ def booby_trapped(root: Path, secret: Path) -> set[bytes]:
     write(root / "wallet.dat", "key")
     write(root / "movie.mkv.part", "half")
     return {b"plain.txt", b"sub/" + LONG_NAME.encode(), b"empty", NOT_UTF8}
+
+
+@contextmanager
+def readable_by_all(folder: Path) -> Iterator[bytes]:
+    """A path to a folder that does not lead past those above it, which only its owner may enter."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        yield b"/proc/self/fd/%d/." % fd
+    finally:
+        os.close(fd)
 
 
 def as_nobody(work: Callable[[], T]) -> T:
