@@ -33,7 +33,7 @@ contracts: .venv/dev.stamp ## Who may import whom
 format: .venv/dev.stamp ## Put the code into shape
 	@$(BIN)/ruff check --fix && $(BIN)/ruff format
 
-bench: .venv/dev.stamp ## The README's figures, beside their rivals (ONLY="hashing index serving idle heartbeat")
+bench: .venv/dev.stamp ## The README's figures, beside their rivals (ONLY="hashing index serving idle heartbeat", or real_input)
 	@$(BIN)/python -m bench $(ONLY)
 
 lock: .venv/dev.stamp ## Choose the newest allowed versions anew

@@ -164,12 +164,9 @@ class Network:
 
     def errors(self) -> list[str]:
         """What the daemons complained of."""
-        lines = [
-            line for daemon in (self.super_peer, *self.peers.values()) for line in daemon.log.read_text().splitlines()
-        ]
-        return [
-            line for line in lines if not line.startswith("{") or json.loads(line)["level"] in ("error", "critical")
-        ]
+        daemons = (self.super_peer, *self.peers.values())
+        lines = [line for daemon in daemons for line in daemon.log.read_text().splitlines()]
+        return [line for line in lines if not line.startswith("{") or json.loads(line)["level"] == "error"]
 
 
 def pages(url: str) -> Iterator[dict[str, Any]]:

@@ -1,10 +1,9 @@
-"""Ten thousand real files and more, as they are: two peers that overlap, a third that joins late, changes while it runs,
-each process stopped, killed and started again, and whatever was lost found again.
+"""Ten thousand real files and more, as they are: two peers that overlap, a third that joins late, changes while it
+runs, each process stopped, killed and started again, and whatever was lost found again.
 
 What is expected comes from the system's `find` and `sha256sum`; each step ends with a comparison of everything.
 """
 
-import random
 import signal
 import subprocess
 import sys
@@ -15,80 +14,20 @@ from pathlib import Path
 
 from bench.changes import Change, additions, deletions, edits, folder_rename, renames
 from bench.daemons import pss_megabytes
-from bench.network import PATIENCE, Daemon, Network, names_of, opened, pages, until
+from bench.network import Network, names_of, opened, until
+from bench.outages import CROWD, ENVIRONMENT, HASHED, INTERVAL, kill, lose, restart
 from bench.report import line, percentile, title
+from bench.run import SEED, Run
 from bench.samples import Source, copy, offer_of, parts, sha256sums, size_of
 from common.ids import EMPTY_FILE_ID
 from peer.shares.tree import Rules
 
 FILES = 5000  # files of a part; two peers have two parts, one of them in common
 CHANGED = 100
-CROWD = 1000
 FETCHED = 200
 SEARCHED = 1000
-SEED = 7
-
-INTERVAL = 2.0
-ENVIRONMENT = {"SUPERPEER_HEARTBEAT_INTERVAL": f"{INTERVAL:g}s"}
 SETTLE, PROMPT = 0.5, 2.0  # seconds: until a file counts, and from then until search shows it
 MOST_NAMES = 65  # that a content is listed under
-HASHED = "shoal_peer_files_hashed_total"
-
-
-class Run:
-    """The network, what it is to be, and what was claimed and did not hold."""
-
-    def __init__(self, network: Network, extra: list[Source]) -> None:
-        self.network = network
-        self.roots: dict[str, Path] = {}
-        self.extra = extra
-        self.chance = random.Random(SEED)
-        self.missed: list[str] = []
-
-    def claim(self, name: str, value: str, wanted: str, holds: bool) -> None:
-        """One figure, and whether it is as it is said to be."""
-        line(name, value, wanted, holds)
-        if not holds:
-            self.missed.append(name)
-
-    def is_right(self, after: str) -> None:
-        """Compares everything: with what lies on the disk, path by path, and with what is listed, file by file."""
-        for name, root in self.roots.items():
-            self.network.offers[name] = offer_of(root)
-        until(lambda: not self._differences())
-        found = self._differences()
-        self.claim(f"  all is right {after}", found[0] if found else "yes", "as sha256sum says", not found)
-        for more in found[1:10]:
-            print(f"    {more}")
-
-    def _differences(self) -> list[str]:
-        announced = self.network.announced()
-        told = []
-        for name, offer in self.network.offers.items():
-            there = announced.get(name, {})
-            wrong = sorted(path for path, file_id in offer.items() if there.get(path) != file_id)
-            told += [f"{name}: {there.get(path, 'nothing')[:8]} at {path}" for path in wrong]
-            told += [f"{name}: too much, {path}" for path in sorted(there.keys() - offer.keys())]
-        return told or self._differences_of_list()
-
-    def _differences_of_list(self) -> list[str]:
-        listed, sources = self.network.listed(), self.network.sources()
-        told = [f"not listed: {file_id}" for file_id in sources.keys() - listed.keys()]
-        told += [
-            f"listed: {found['filename']} {file_id}" for file_id, found in listed.items() if file_id not in sources
-        ]
-        told += [
-            f"{found['sources']} sources: {found['filename']} {file_id}"
-            for file_id, found in listed.items()
-            if file_id in sources and found["sources"] != len(sources[file_id])
-        ]
-        return told
-
-    def until_whole(self, name: str, began: float, *peers: str) -> None:
-        """Waits until all is there again and prints how long it took."""
-        whole = until(lambda: self.network.is_whole(*peers))
-        took = time.monotonic() - began
-        self.claim(name, f"{took:.2f} s" if whole else "never", f"within {PATIENCE:g} s", whole)
 
 
 def run(folder: Path) -> None:
@@ -98,17 +37,15 @@ def run(folder: Path) -> None:
     extra = [source for source in [*more[0], *more[1]] if _is_offered(source)]
     with opened(folder, **ENVIRONMENT) as network:
         this = Run(network, extra)
-        this.roots = {
-            "one": copy(left + common, folder / "shares" / "one"),
-            "two": copy(common + right, folder / "shares" / "two"),
-        }
+        this.roots["one"] = copy(left + common, folder / "shares" / "one")
+        this.roots["two"] = copy(common + right, folder / "shares" / "two")
         _begin(this)
         _join(this, copy(late, folder / "shares" / "three"))
         _search(this)
         _change(this)
-        _restart(this)
-        _kill(this)
-        _lose(this)
+        restart(this)
+        kill(this)
+        lose(this)
         _fetch(this, folder / "fetched")
         _end(this)
     if this.missed:
@@ -180,9 +117,8 @@ def _search(run: Run) -> None:
             print(f"    not found: {name} {file_id}, {len(answer)} others")
     run.claim(f"found, of {SEARCHED:,} names at random", f"{found:,}", "all", found == SEARCHED)
     line("  among the first 50 results", f"{on_first:,}", "")
-    line(
-        "  half of the answers, 99 %", f"{percentile(times, 0.5) * 1e3:.1f}, {percentile(times, 0.99) * 1e3:.1f} ms", ""
-    )
+    within = ", ".join(f"{percentile(times, share) * 1e3:.1f}" for share in (0.5, 0.99))
+    line("  half of the answers, 99 %", f"{within} ms", "")
 
 
 def _crowded(pairs: list[tuple[str, str]]) -> set[str]:
@@ -203,12 +139,7 @@ def _change(run: Run) -> None:
     _watch(run, renames(root, offer(), CHANGED, chance), SETTLE + PROMPT)
     _watch(run, folder_rename(root, offer(), CROWD), SETTLE + PROMPT)
     _watch(run, deletions(root, offer(), CHANGED, chance), PROMPT)
-    _watch(run, additions(root, offer(), _take(run, CHANGED), "added"), SETTLE + PROMPT)
-
-
-def _take(run: Run, count: int) -> list[Source]:
-    taken, run.extra = run.extra[:count], run.extra[count:]
-    return taken
+    _watch(run, additions(root, offer(), run.take(CHANGED), "added"), SETTLE + PROMPT)
 
 
 def _watch(run: Run, change: Change, at_most: float) -> None:
@@ -248,133 +179,10 @@ def _shows(network: Network, touched: set[tuple[str, str]], wanted: set[tuple[st
     return shows
 
 
-def _restart(run: Run) -> None:
-    """Each process stops and starts again."""
-    network = run.network
-    for daemon in (network.super_peer, *network.peers.values()):
-        began = time.monotonic()
-        code = daemon.end(signal.SIGTERM)
-        took = time.monotonic() - began
-        run.claim(f"{daemon.name} told to stop", f"{took:.2f} s, exit {code}", "10 s, exit 0", took < 10 and code == 0)
-        began = time.monotonic()
-        daemon.start()
-        daemon.ready()
-        line("  from start to ready", f"{time.monotonic() - began:.2f} s", "")
-        run.until_whole("  from start to all being back", began)
-        if daemon is not network.super_peer:
-            _nothing_read(run, daemon)
-        run.is_right("after that")
-
-
-def _nothing_read(run: Run, peer: Daemon) -> None:
-    hashed, read, size = peer.count(HASHED), peer.bytes_read(), size_of(run.roots[peer.name])
-    run.claim("  files hashed again", f"{hashed}", "none", hashed == 0)
-    line("  bytes read in all, of a share of", f"{read / 1e6:.0f} MB, {size / 1e6:.0f} MB", "")
-
-
-def _kill(run: Run) -> None:
-    """kill -9 of the super-peer, at rest and while files arrive, and of a peer."""
-    network, hub = run.network, run.network.super_peer
-    hub.end(signal.SIGKILL)
-    began = time.monotonic()
-    hub.start()
-    hub.ready()
-    line("super-peer killed at rest: from start to ready", f"{time.monotonic() - began:.2f} s", "")
-    # At once, before any peer has told it anything again.
-    online = {file["id"] for file in pages(f"{hub.url}/api/v1/files?limit=1000&online=true")}
-    lost = len(network.sources().keys() - online)
-    run.claim("  contents not to be found then", f"{lost}", "none", lost == 0)
-    run.until_whole("  from start to all being back", began)
-    run.is_right("after that")
-    _kill_in_the_middle(run)
-    _kill_peer(run)
-
-
-def _kill_in_the_middle(run: Run) -> None:
-    network, hub = run.network, run.network.super_peer
-    change = additions(run.roots["two"], network.offers["two"], _take(run, CROWD), "arriving")
-    before = len(network.offers["two"])
-    network.offers["two"] = change.after
-    change.make()
-    until(lambda: len(network.announced()["two"]) > before)
-    hub.end(signal.SIGKILL)
-    arrived = len(network.announced()["two"]) - before
-    line(f"super-peer killed while {CROWD:,} files arrive: written by then", f"{arrived:,}", "")
-    began = time.monotonic()
-    hub.start()
-    run.until_whole("  from start to all being there", began)
-    run.is_right("after that")
-
-
-def _kill_peer(run: Run) -> None:
-    network, peer = run.network, run.network.peers["two"]
-    only = sorted({file_id for file_id, who in network.sources().items() if who == {"two"}})
-    online = f"{network.super_peer.url}/api/v1/files?limit=1000&online=true"
-    peer.end(signal.SIGKILL)
-    began = time.monotonic()
-    gone = until(lambda: not {file["id"] for file in pages(online)}.intersection(only))
-    took = time.monotonic() - began
-    forgiven = 3 * INTERVAL + 2
-    value = f"{took:.2f} s" if gone else "never"
-    run.claim(
-        f"peer two killed: its own {len(only):,} contents offline", value, f"at most {forgiven:g} s", took < forgiven
-    )
-    began = time.monotonic()
-    peer.start()
-    run.until_whole("  from start to all being back", began)
-    _nothing_read(run, peer)
-    run.is_right("after that")
-
-
-def _lose(run: Run) -> None:
-    """The super-peer's database is deleted; then a peer's, which is then killed while it hashes everything anew."""
-    network, hub = run.network, run.network.super_peer
-    hub.end(signal.SIGKILL)
-    for file in hub.folder.glob(f"{network.database.name}*"):
-        file.unlink()
-    hub.start()
-    hub.ready()
-    began = time.monotonic()
-    known = until(lambda: len(list(_peers(network))) == len(network.peers))
-    took = time.monotonic() - began
-    value, wanted = f"{took:.2f} s" if known else "never", f"a heartbeat, {INTERVAL:g} s, and 1 s"
-    run.claim("super-peer's database deleted: all registered", value, wanted, took <= INTERVAL + 1)
-    run.until_whole("  from ready to whole", began)
-    run.is_right("after that")
-    for name, peer in network.peers.items():
-        line(f"  files hashed for it at peer {name}", f"{peer.count(HASHED)}", "")
-    _lose_and_kill(run)
-
-
-def _peers(network: Network) -> list[str]:
-    return [peer["name"] for peer in pages(f"{network.super_peer.url}/api/v1/peers?limit=1000") if peer["is_online"]]
-
-
-def _lose_and_kill(run: Run) -> None:
-    peer = run.network.peers["three"]
-    peer.end(signal.SIGTERM)
-    for file in peer.folder.glob("library.db*"):
-        file.unlink()
-    peer.start()
-    peer.ready()
-    until(lambda: peer.count(HASHED) >= CROWD)
-    before = peer.count(HASHED)
-    peer.end(signal.SIGKILL)
-    began = time.monotonic()
-    peer.start()
-    run.until_whole(f"peer three's database deleted, killed after {before:,} files", began)
-    offer = run.network.offers["three"]
-    empty = list(offer.values()).count(EMPTY_FILE_ID)
-    hashed = peer.count(HASHED)
-    most = len(offer) - empty - before
-    run.claim("  files hashed after that", f"{hashed:,}", f"at most {most:,}", hashed <= most)
-    run.is_right("after that")
-
-
 def _fetch(run: Run, folder: Path) -> None:
     """Files at random, from whoever has them, by the command that people use."""
     sources = run.network.sources()
-    wanted = run.chance.sample(sorted(sources), FETCHED - 1) + [EMPTY_FILE_ID]
+    wanted = [*run.chance.sample(sorted(sources), FETCHED - 1), EMPTY_FILE_ID]
     address = run.network.super_peer.url.removeprefix("http://")
 
     def get(file_id: str) -> int:

@@ -1,7 +1,7 @@
 """Real files by the ten thousand, cut into parts that peers share, and what the system's own tools say is in them.
 
-Whole folders are taken, in an order that is the same at each run on a machine: names, times, equal and empty files are as
-they were found.
+Whole folders are taken, in an order that is the same at each run on a machine: names, times, equal and empty files are
+as they were found.
 """
 
 import os

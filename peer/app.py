@@ -147,6 +147,7 @@ class Peer:
     def _readings(self) -> Iterable[Reading]:
         yield "shared_files", "Entries offered.", self._library.shared_files
         yield "shared_bytes", "Their size.", self._library.shared_bytes
+        yield "files_hashed_total", "Files read through since the start: what was not known yet.", self._library.hashed
         yield "registered", "1 while registered with the super-peer.", int(self._session.is_registered)
         yield "uploads_active", "Uploads going on.", self._slots.active
         yield "uploads_refused_total", "Uploads refused for want of a slot.", self._slots.refused

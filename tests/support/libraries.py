@@ -24,7 +24,7 @@ QUOTA = 5000
 def entry(path: str, content: str | None = None, **more: Any) -> Entry:
     """A catalogue entry; its content is its path unless told otherwise."""
     text = path if content is None else content
-    return Entry(**({"path": path, "id": content_id(text), "size": len(text.encode())} | more))
+    return msgspec.convert({"path": path, "id": content_id(text), "size": len(text.encode())} | more, Entry)
 
 
 class Library:

@@ -111,7 +111,7 @@ class Network:
     async def until(self, happened: Callable[[], Any]) -> Any:
         """What `happened` answers once that is something; asks again and again, and fails in the end."""
         async with asyncio.timeout(PATIENCE):
-            while not (answer := await happened()):  # noqa: ASYNC110, another process's state has no event here
+            while not (answer := await happened()):
                 await asyncio.sleep(0.02)
         return answer
 

@@ -9,5 +9,5 @@ PATIENCE = 30.0  # seconds until a test fails instead of hanging
 async def until(condition: Callable[[], object]) -> None:
     """Returns once `condition()` holds. Raises TimeoutError when it never does."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110, what is waited for has no event
+        while not condition():
             await asyncio.sleep(0.001)

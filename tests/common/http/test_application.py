@@ -5,9 +5,9 @@ import pytest
 from aiohttp import web
 
 from common import errors
-from common.http.request_ids import answer_headers
 from common.http.connection import refusal_of
 from common.http.endpoint import Endpoint
+from common.http.request_ids import answer_headers
 from common.runtime.logs import request_id
 from tests.support.daemon import TinyDaemon, at, running, tiny_daemon
 from tests.support.wire import alive, asked, connected, request_bytes
@@ -112,7 +112,7 @@ async def test_an_answer_that_its_handler_sends_has_the_same_headers() -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": "2"})
         answer.headers.update(answer_headers.get())
-            await answer.prepare(request)
+        await answer.prepare(request)
         await answer.write(b"ok")
         return answer
 

@@ -5,8 +5,8 @@ import sqlite3
 import pytest
 
 from peer.shares import decisions, listing, share_store, store
-from peer.shares.schema import State
 from peer.shares.offers import forget, review
+from peer.shares.schema import State
 from peer.shares.tree import Rules
 from tests.peer.shares.tables import NOW, ids, offered, proof, record, rows, tables
 

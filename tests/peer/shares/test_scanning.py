@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -245,27 +247,23 @@ async def test_a_sweep_comes_from_time_to_time(shelf: Shelf) -> None:
     await kept.until("share/file", "share/unnoticed")
 
 
-async def test_what_may_not_be_read_is_withdrawn_and_comes_back_unhashed(
-    shelf: Shelf, caplog: pytest.LogCaptureFixture
-) -> None:
-    plant(shelf.share / "closed", 20)
-    write(shelf.share / "open" / "file", "file")
-    kept = await shelf.open()
-    await kept.library._scan._see(become_nobody)
-    hashed = kept.library.hashed
-    opened_up = [shelf.folder, *(path for path in shelf.folder.rglob("*") if path.is_dir() and path.name != "data")]
-    for path in opened_up:
-        path.chmod(0o755)
-    if any(not folder.stat().st_mode & 0o005 for folder in shelf.folder.parents):
-        # Then the whole share is out of reach, which is as good an example.
-        kept.library._scan.sweep()
-        await kept.until()
-        return
-    (shelf.share / "closed").chmod(0o000)
-    await kept.until("share/open/file")
-    (shelf.share / "closed").chmod(0o755)
-    await kept.eventually(lambda: kept.library.shared_files == 21)
-    assert kept.library.hashed == hashed
+async def test_what_may_not_be_read_is_withdrawn_and_comes_back_unhashed(caplog: pytest.LogCaptureFixture) -> None:
+    # A folder that everybody may enter, unlike those of pytest.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        shelf = Shelf(Path(folder))
+        plant(shelf.share / "closed", 20)
+        write(shelf.share / "open" / "file", "file")
+        kept = await shelf.open()
+        hashed = kept.library.hashed
+        await kept.library._scan._see(become_nobody)
+        (shelf.share / "closed").chmod(0o000)
+        await kept.until("share/open/file")
+        assert await kept.offered() == ["share/open/file"]
+        (shelf.share / "closed").chmod(0o755)
+        await kept.eventually(lambda: kept.library.shared_files == 21)
+        assert kept.library.hashed == hashed
+        await shelf.close()
 
 
 async def test_a_share_that_may_not_be_entered_is_withdrawn_at_once(shelf: Shelf) -> None:
@@ -352,38 +350,64 @@ async def test_files_deleted_one_by_one_are_deletions(shelf: Shelf) -> None:
 
 
 @pytest.fixture
-def mounted(tmp_path: Path) -> Path:
-    """A disk of its own, mounted inside the share."""
-    folder = tmp_path / "share" / "disk"
-    folder.mkdir(parents=True)
-    mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True)
-    if mounting.returncode:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own, kept mounted on a folder beside the share."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", folder):
         pytest.skip("needs the right to mount a disk")
-    return folder
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
 
 
-async def test_a_disk_inside_a_share_that_is_taken_away_is_not_deletions(shelf: Shelf, mounted: Path) -> None:
+def mount(*arguments: str | Path) -> int:
+    return subprocess.run(["mount", *arguments], capture_output=True).returncode
+
+
+async def test_a_disk_inside_a_share_that_is_taken_away_is_not_deletions(shelf: Shelf, disk: Path) -> None:
     write(shelf.share / "mine", "mine")
-    aside = shelf.folder / "aside"
-    aside.mkdir()
+    place = shelf.share / "media" / "disk"
+    place.mkdir(parents=True)
+    plant(disk, 40)
+    mount("--bind", disk, place)
     try:
-        plant(mounted, 40)
         kept = await shelf.open()
+        assert kept.library.shared_files == 41
         hashed = kept.library.hashed
-        subprocess.run(["mount", "--move", mounted, aside], check=False)
-        subprocess.run(["mount", "--bind", mounted, aside], check=False)
-        subprocess.run(["umount", "-l", mounted], check=False)
+        subprocess.run(["umount", "-l", place], check=True)
         kept.library._scan.sweep()
         await kept.until("share/mine")
         assert kept.library.shared_files == 41
-        subprocess.run(["mount", "--bind", aside, mounted], check=False)
+        place.rmdir()  # as automounters do
         kept.library._scan.sweep()
         await kept.library.quiet()
-        if os.listdir(mounted):
-            assert (len(await kept.names()), kept.library.hashed) == (41, hashed)
+        assert kept.library.shared_files == 41
+        place.mkdir()
+        mount("--bind", disk, place)
+        kept.library._scan.sweep()
+        await kept.library.quiet()
+        assert (len(await kept.names()), kept.library.hashed) == (41, hashed)
     finally:
-        for path in (mounted, mounted, aside, aside):
-            subprocess.run(["umount", "-l", path], capture_output=True)
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+async def test_a_share_that_is_a_disk(shelf: Shelf, disk: Path) -> None:
+    """Something is mounted over it, and taken away again: neither gives any notice."""
+    on_the_disk = [f"share/{path}" for path in plant(disk, 20)]
+    write(shelf.share / "under the disk", "hidden by it")
+    kept = await shelf.open()
+    mount("--bind", disk, shelf.share)
+    try:
+        await kept.library._upkeep.tick()
+        await kept.library._upkeep.tick()
+        await kept.until(*on_the_disk)
+        hashed = kept.library.hashed
+    finally:
+        subprocess.run(["umount", "-l", shelf.share], check=True)
+    await kept.library._upkeep.tick()
+    await kept.until("share/under the disk")
+    assert await kept.offered() == sorted([*on_the_disk, "share/under the disk"])
+    assert kept.library.hashed == hashed
 
 
 async def test_a_tree_of_five_thousand_files(shelf: Shelf) -> None:
