@@ -117,13 +117,14 @@ class Network:
     def database(self) -> Path:
         return self.super_peer.folder / "superpeer.sqlite"
 
-    def announced(self) -> dict[str, Offer]:
-        """What the super-peer holds of each peer, from its database: the API shows names, not paths."""
+    def announced(self, peer: str = "%") -> dict[str, Offer]:
+        """What the super-peer holds of a peer, or of each, from its database: the API shows names, not paths."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
             found: dict[str, Offer] = {}
             for name, path, file_id in connection.execute(
                 "SELECT peers.name, path, files.id FROM entries"
-                " JOIN peers ON peers.n = peer_n JOIN files ON files.n = file_n"
+                " JOIN peers ON peers.n = peer_n JOIN files ON files.n = file_n WHERE peers.name LIKE ?",
+                (peer,),
             ):
                 found.setdefault(name, {})[path] = file_id
         return found

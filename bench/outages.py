@@ -3,14 +3,14 @@
 import signal
 import time
 
-from bench.changes import additions
+from bench.changes import additions, deletions, renames
 from bench.network import Daemon, Network, pages, until
 from bench.report import line
 from bench.run import Run
 from bench.samples import size_of
 from common.ids import EMPTY_FILE_ID
 
-CROWD = 1000
+CHANGED, CROWD = 100, 1000  # files
 INTERVAL = 2.0
 ENVIRONMENT = {"SUPERPEER_HEARTBEAT_INTERVAL": f"{INTERVAL:g}s"}
 HASHED = "shoal_peer_files_hashed_total"
@@ -32,6 +32,22 @@ def restart(run: Run) -> None:
         if daemon is not network.super_peer:
             _nothing_read(run, daemon)
         run.is_right("after that")
+    _change_meanwhile(run)
+
+
+def _change_meanwhile(run: Run) -> None:
+    """What happens to the files of a peer that does not run."""
+    network, root, peer = run.network, run.roots["two"], run.network.peers["two"]
+    peer.end(signal.SIGTERM)
+    for prepare in (renames, deletions):
+        change = prepare(root, network.offers["two"], CHANGED, run.chance)
+        change.make()
+        network.offers["two"] = change.after
+    began = time.monotonic()
+    peer.start()
+    run.until_whole(f"{CHANGED} renamed and {CHANGED} deleted while two was stopped", began)
+    _nothing_read(run, peer)
+    run.is_right("after that")
 
 
 def _nothing_read(run: Run, peer: Daemon) -> None:

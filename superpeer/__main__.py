@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _cannot_start(error)
     settings = loaded.config.super_peer
     try:
-        # Small messages are what uvloop is quickest at; a peer, which sends files, keeps the standard loop and its sendfile.
+        # Small messages are what uvloop is quickest at; a peer, which sends files, keeps the standard loop and its
+        # sendfile.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(SuperPeer(loaded.config), settings.host, settings.port))
     except (StartError, DatabaseUnusable, FolderInUse, OSError) as error:

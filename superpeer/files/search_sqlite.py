@@ -4,12 +4,14 @@ No text of a query reaches FTS syntax: what is looked for is quoted, words too s
 compared as they are. Each page is one statement: ids and total are of one state of the index.
 """
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from common import errors
 from superpeer.database.tables import entries, listings, peers
 from superpeer.files.catalogue import timestamp
 from superpeer.files.listing import tag_line, tidy
@@ -43,7 +45,7 @@ class Walked(NamedTuple):
 
 
 def conditions(query: SearchQuery, asker: Asker) -> list[sa.ColumnElement[bool]]:
-    """Everything that a listing must fulfil."""
+    """Everything that a listing must fulfil. Raises Invalid."""
     found = [visible(asker, listings)]
     if query.online:
         found.append(listings.c.online_sources > 0)
@@ -56,10 +58,17 @@ def conditions(query: SearchQuery, asker: Asker) -> list[sa.ColumnElement[bool]]
     if query.max_size is not None:
         found.append(listings.c.size <= query.max_size)
     if query.modified_after is not None:
-        found.append(listings.c.modified > timestamp(query.modified_after))
+        found.append(_modified_after(query.modified_after))
     if query.peer or query.region:
         found.append(_offered_by(query, asker))
     return found + _holding(query)
+
+
+def _modified_after(moment: datetime) -> sa.ColumnElement[bool]:
+    seconds = timestamp(moment)
+    if seconds is None:
+        raise errors.Invalid("invalid_parameter", "The parameter modified_after does not fit: no such time in UTC.")
+    return listings.c.modified > seconds
 
 
 def _offered_by(query: SearchQuery, asker: Asker) -> sa.ColumnElement[bool]:

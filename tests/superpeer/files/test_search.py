@@ -44,65 +44,65 @@ async def shelve(books: Library, *names: str, **more: Any) -> None:
 # Words
 
 
-@pytest.mark.parametrize(
-    ("q", "names"),
-    [
-        ("beethoven", [0, 1]),
-        ("BEETHOVEN", [0, 1]),
-        ("eethov", [0, 1]),
-        ("beethoven symphony", [0]),
-        ("symphony beethoven", [0]),
-        ("beethoven symphony karajan", []),
-        ("uber", [2, 3]),
-        ("ÜBER", [2, 3]),
-        ("u\u0308ber", [2, 3]),
-        ("strassen", [4]),
-        ("STRAßEN", [4]),
-        ("report", [5, 6]),
-        ("report final", [5]),
-        ("(final)", [5]),
-        ("report.pdf", [6]),
-        ("readme", [7]),
-        ("py", [8]),
-        ("typed py", [8]),
-        ("日本語", [10]),
-        ("日", [10]),
-        ("のフ", [10]),
-        ("🎉", [17]),
-        ("🎉🎉🎉", [17]),
-        ("100%", [11]),
-        ("%", [11]),
-        ("_", [1, 11, 15]),
-        ("0%_s", [11]),
-        ("'", [12]),
-        ('"', [12]),
-        ('"double', [12]),
-        ("';", []),
-        (";", [12]),
-        ("\\", [13]),
-        ("\\slash", [13]),
-        ("*", [14]),
-        ("star*", [14]),
-        ("st*r", []),
-        ("NEAR(a", [16]),
-        ("near( b)", [16]),
-        ("AND", []),
-        ("report OR readme", []),
-        ("report NOT final", []),
-        ("^report", []),
-        ("report -final", []),
-        ("text:report", []),
-        ("{text}", []),
-        ("image", [3, 17]),
-        ("pdf document", [4, 5, 6]),
-        ("   report \t final\n", [5]),
-        ("report report report", [5, 6]),
-        ("nothing of the kind", []),
-    ],
-)
-async def test_words(books: Library, q: str, names: list[int]) -> None:
+FOUND = [
+    ("beethoven", [0, 1]),
+    ("BEETHOVEN", [0, 1]),
+    ("eethov", [0, 1]),
+    ("beethoven symphony", [0]),
+    ("symphony beethoven", [0]),
+    ("beethoven symphony karajan", []),
+    ("uber", [2, 3]),
+    ("ÜBER", [2, 3]),
+    ("u\u0308ber", [2, 3]),
+    ("strassen", [4]),
+    ("STRAßEN", [4]),
+    ("report", [5, 6]),
+    ("report final", [5]),
+    ("(final)", [5]),
+    ("report.pdf", [6]),
+    ("readme", [7]),
+    ("py", [8]),
+    ("typed py", [8]),
+    ("日本語", [10]),
+    ("日", [10]),
+    ("のフ", [10]),
+    ("🎉", [17]),
+    ("🎉🎉🎉", [17]),
+    ("100%", [11]),
+    ("%", [11]),
+    ("_", [1, 11, 15]),
+    ("0%_s", [11]),
+    ("'", [12]),
+    ('"', [12]),
+    ('"double', [12]),
+    ("';", []),
+    (";", [12]),
+    ("\\", [13]),
+    ("\\slash", [13]),
+    ("*", [14]),
+    ("star*", [14]),
+    ("st*r", []),
+    ("NEAR(a", [16]),
+    ("near( b)", [16]),
+    ("AND", []),
+    ("report OR readme", []),
+    ("report NOT final", []),
+    ("^report", []),
+    ("report -final", []),
+    ("text:report", []),
+    ("{text}", []),
+    ("image", [3, 17]),
+    ("pdf document", [4, 5, 6]),
+    ("   report \t final\n", [5]),
+    ("report report report", [5, 6]),
+    ("nothing of the kind", []),
+]
+
+
+async def test_words(books: Library) -> None:
     await shelve(books, *NAMES)
-    assert sorted(await books.names(q=q, limit=1000)) == sorted(NAMES[n] for n in names)
+    for q, names in FOUND:
+        assert sorted(await books.names(q=q, limit=1000)) == sorted(NAMES[n] for n in names), q
 
 
 async def test_no_words_find_everything(books: Library) -> None:
@@ -189,60 +189,56 @@ async def shelves(books: Library) -> Library:
         entry("song.flac", size=1000, tags=["jazz"], modified="2024-06-01T00:00:00Z"),
         entry("cover.jpg", size=10, tags=["jazzy"]),
     )
-    await books.announce(
-        "rome", entry("song.mp3", size=100), entry("novel.pdf", size=500, tags=["Été", "two words"])
-    )
+    await books.announce("rome", entry("song.mp3", size=100), entry("novel.pdf", size=500, tags=["Été", "two words"]))
     return books
 
 
-@pytest.mark.parametrize(
-    ("query", "names"),
-    [
-        ({"category": "audio"}, ["song.mp3", "song.flac"]),
-        ({"category": "Audio"}, []),
-        ({"category": "tune"}, []),
-        ({"category": ""}, ["song.mp3", "song.flac", "cover.jpg", "novel.pdf"]),
-        ({"tag": "jazz"}, ["song.mp3", "song.flac"]),
-        ({"tag": "JAZZ"}, ["song.mp3", "song.flac"]),
-        ({"tag": "jaz"}, []),
-        ({"tag": ["jazz", "live"]}, ["song.mp3"]),
-        ({"tag": ["jazz", "jazzy"]}, []),
-        ({"tag": "été"}, ["novel.pdf"]),
-        ({"tag": "ETE"}, ["novel.pdf"]),
-        ({"tag": " two  words "}, ["novel.pdf"]),
-        ({"tag": "two"}, []),
-        ({"tag": ""}, ["song.mp3", "song.flac", "cover.jpg", "novel.pdf"]),
-        ({"tag": '"'}, []),
-        ({"tag": "%"}, []),
-        ({"ext": "mp3"}, ["song.mp3"]),
-        ({"ext": ".MP3"}, ["song.mp3"]),
-        ({"ext": "mp"}, []),
-        ({"min_size": 100}, ["song.mp3", "song.flac", "novel.pdf"]),
-        ({"max_size": 100}, ["song.mp3", "cover.jpg"]),
-        ({"min_size": 100, "max_size": 500}, ["song.mp3", "novel.pdf"]),
-        ({"min_size": 501, "max_size": 500}, []),
-        ({"min_size": 0, "max_size": 2**53}, ["song.mp3", "song.flac", "cover.jpg", "novel.pdf"]),
-        ({"modified_after": "2023-12-31T23:59:59Z"}, ["song.mp3", "song.flac"]),
-        ({"modified_after": "2024-01-01T00:00:00Z"}, ["song.flac"]),
-        ({"modified_after": "2024-01-01T01:00:00+02:00"}, ["song.mp3", "song.flac"]),
-        ({"modified_after": "2024-03-01T00:00:00"}, ["song.flac"]),
-        ({"modified_after": "9999-12-31T23:59:59-10:00"}, []),
-        ({"modified_after": "0001-01-01T00:00:00+10:00"}, []),
-        ({"peer": "rome"}, ["song.mp3", "novel.pdf"]),
-        ({"peer": "nobody"}, []),
-        ({"region": "p"}, ["song.mp3", "song.flac", "cover.jpg"]),
-        ({"region": "r", "peer": "paris"}, []),
-        ({"region": "r", "peer": "rome", "q": "song", "category": "audio"}, ["song.mp3"]),
-        ({"q": "song", "ext": "flac", "tag": "jazz", "min_size": 1}, ["song.flac"]),
-    ],
-    ids=str,
-)
-async def test_conditions(shelves: Library, query: dict[str, Any], names: list[str]) -> None:
-    assert sorted(await shelves.names(**query)) == sorted(names)
-    for sort in ("name", "size", "downloads", "rating", "date"):
-        page = await shelves.page(sort=sort, **query)
-        assert sorted(info.filename for info in page.files) == sorted(names)
-        assert page.total == len(names)
+CONDITIONS = [
+    ({"category": "audio"}, ["song.mp3", "song.flac"]),
+    ({"category": "Audio"}, []),
+    ({"category": "tune"}, []),
+    ({"category": ""}, ["song.mp3", "song.flac", "cover.jpg", "novel.pdf"]),
+    ({"tag": "jazz"}, ["song.mp3", "song.flac"]),
+    ({"tag": "JAZZ"}, ["song.mp3", "song.flac"]),
+    ({"tag": "jaz"}, []),
+    ({"tag": ["jazz", "live"]}, ["song.mp3"]),
+    ({"tag": ["jazz", "jazzy"]}, []),
+    ({"tag": "été"}, ["novel.pdf"]),
+    ({"tag": "ETE"}, ["novel.pdf"]),
+    ({"tag": " two  words "}, ["novel.pdf"]),
+    ({"tag": "two"}, []),
+    ({"tag": ""}, ["song.mp3", "song.flac", "cover.jpg", "novel.pdf"]),
+    ({"tag": '"'}, []),
+    ({"tag": "%"}, []),
+    ({"ext": "mp3"}, ["song.mp3"]),
+    ({"ext": ".MP3"}, ["song.mp3"]),
+    ({"ext": "mp"}, []),
+    ({"min_size": 100}, ["song.mp3", "song.flac", "novel.pdf"]),
+    ({"max_size": 100}, ["song.mp3", "cover.jpg"]),
+    ({"min_size": 100, "max_size": 500}, ["song.mp3", "novel.pdf"]),
+    ({"min_size": 501, "max_size": 500}, []),
+    ({"min_size": 0, "max_size": 2**53}, ["song.mp3", "song.flac", "cover.jpg", "novel.pdf"]),
+    ({"modified_after": "2023-12-31T23:59:59Z"}, ["song.mp3", "song.flac"]),
+    ({"modified_after": "2024-01-01T00:00:00Z"}, ["song.flac"]),
+    ({"modified_after": "2024-01-01T01:00:00+02:00"}, ["song.mp3", "song.flac"]),
+    ({"modified_after": "2024-03-01T00:00:00"}, ["song.flac"]),
+    ({"modified_after": "0001-01-01T00:00:00Z"}, ["song.mp3", "song.flac"]),
+    ({"peer": "rome"}, ["song.mp3", "novel.pdf"]),
+    ({"peer": "nobody"}, []),
+    ({"region": "p"}, ["song.mp3", "song.flac", "cover.jpg"]),
+    ({"region": "r", "peer": "paris"}, []),
+    ({"region": "r", "peer": "rome", "q": "song", "category": "audio"}, ["song.mp3"]),
+    ({"q": "song", "ext": "flac", "tag": "jazz", "min_size": 1}, ["song.flac"]),
+]
+
+
+async def test_conditions(shelves: Library) -> None:
+    for query, names in CONDITIONS:
+        assert sorted(await shelves.names(**query)) == sorted(names), query
+        for sort in ("name", "size", "downloads", "rating", "date"):
+            page = await shelves.page(sort=sort, **query)
+            assert sorted(info.filename for info in page.files) == sorted(names), (query, sort)
+            assert page.total == len(names)
 
 
 async def test_online_is_asked_of_whoever_the_other_conditions_name(shelves: Library) -> None:
@@ -255,37 +251,38 @@ async def test_online_is_asked_of_whoever_the_other_conditions_name(shelves: Lib
     assert await shelves.names(q="song.mp3") == ["song.mp3"]
 
 
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ({"sort": "colour"}, "invalid_sort"),
-        ({"sort": ""}, "invalid_sort"),
-        ({"sort": "Name"}, "invalid_sort"),
-        ({"limit": "0"}, "invalid_limit"),
-        ({"limit": "1001"}, "invalid_limit"),
-        ({"limit": "-1"}, "invalid_limit"),
-        ({"limit": "1.5"}, "invalid_limit"),
-        ({"limit": "ten"}, "invalid_limit"),
-        ({"limit": ""}, "invalid_limit"),
-        ({"limit": "9" * 400}, "invalid_limit"),
-        ({"cursor": "x"}, "invalid_cursor"),
-        ({"cursor": "x" * 1025}, "invalid_cursor"),
-        ({"min_size": "-1"}, "invalid_parameter"),
-        ({"min_size": "1.5"}, "invalid_parameter"),
-        ({"min_size": "big"}, "invalid_parameter"),
-        ({"max_size": str(2**53 + 1)}, "invalid_parameter"),
-        ({"modified_after": "yesterday"}, "invalid_parameter"),
-        ({"modified_after": "2024-13-01T00:00:00Z"}, "invalid_parameter"),
-        ({"online": "maybe"}, "invalid_parameter"),
-        ({"category": "x" * 65}, "invalid_parameter"),
-        ({"q": "a\0b"}, "invalid_parameter"),
-    ],
-    ids=str,
-)
-async def test_a_parameter_that_does_not_fit_is_refused(books: Library, query: dict[str, Any], code: str) -> None:
-    with pytest.raises(errors.Invalid) as refused:
-        await books.page(**query)
-    assert refused.value.code == code
+UNFIT = [
+    ({"sort": "colour"}, "invalid_sort"),
+    ({"sort": ""}, "invalid_sort"),
+    ({"sort": "Name"}, "invalid_sort"),
+    ({"limit": "0"}, "invalid_limit"),
+    ({"limit": "1001"}, "invalid_limit"),
+    ({"limit": "-1"}, "invalid_limit"),
+    ({"limit": "1.5"}, "invalid_limit"),
+    ({"limit": "ten"}, "invalid_limit"),
+    ({"limit": ""}, "invalid_limit"),
+    ({"limit": "9" * 400}, "invalid_limit"),
+    ({"cursor": "x"}, "invalid_cursor"),
+    ({"cursor": "x" * 1025}, "invalid_cursor"),
+    ({"min_size": "-1"}, "invalid_parameter"),
+    ({"min_size": "1.5"}, "invalid_parameter"),
+    ({"min_size": "big"}, "invalid_parameter"),
+    ({"max_size": str(2**53 + 1)}, "invalid_parameter"),
+    ({"modified_after": "yesterday"}, "invalid_parameter"),
+    ({"modified_after": "9999-12-31T23:59:59-10:00"}, "invalid_parameter"),
+    ({"modified_after": "0001-01-01T00:00:00+10:00"}, "invalid_parameter"),
+    ({"modified_after": "2024-13-01T00:00:00Z"}, "invalid_parameter"),
+    ({"online": "maybe"}, "invalid_parameter"),
+    ({"category": "x" * 65}, "invalid_parameter"),
+    ({"q": "a\0b"}, "invalid_parameter"),
+]
+
+
+async def test_a_parameter_that_does_not_fit_is_refused(books: Library) -> None:
+    for query, code in UNFIT:
+        with pytest.raises(errors.Invalid) as refused:
+            await books.page(**query)
+        assert refused.value.code == code, query
 
 
 # Orders

@@ -1,4 +1,4 @@
-"""The rules of registration over a real database, without HTTP: what happens at once, what is written, what survives."""
+"""The rules of registration over a real database, without HTTP: what happens at once, what is written and survives."""
 
 import asyncio
 import sqlite3
@@ -279,9 +279,7 @@ async def test_an_advertised_address_is_not_where_a_program_is_known_from(tmp_pa
 
 async def test_a_keyless_peer_without_an_id_beside_one_with_a_key_is_one_peer(desk: Desk) -> None:
     """At one address and port: the keyed one is not mistaken for it, nor is a new one made each time."""
-    desk.presence.seat(
-        Seat(99, "keyed", "", HERE, 9001, HERE, "", True, b"", -1, None, 0, True, desk.clock.now(), 0.0)
-    )
+    desk.presence.seat(Seat(99, "keyed", "", HERE, 9001, HERE, "", True, b"", -1, None, 0, True, desk.clock.now(), 0.0))
     first = (await desk.register()).peer_id
     assert first != "keyed"
     assert (await desk.register()).peer_id == first

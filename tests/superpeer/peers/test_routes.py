@@ -151,18 +151,18 @@ async def test_nobody_gets_the_id_of_another_key(site: Site) -> None:
     assert [seen["id"] for seen in await peers(site)] == [victim.id]
 
 
-@pytest.mark.parametrize("key", [b"\0" * 32, b"\1" + b"\0" * 31, b"\xec" + b"\xff" * 30 + b"\x7f", b"x" * 31, b""])
-async def test_a_key_that_proves_nothing_gets_no_challenge(site: Site, key: bytes) -> None:
-    body = {"public_key": base64.b64encode(key).decode()}
-    assert (await post(site, "/api/v1/peers/challenge", body)).problem() == (400, "invalid_body")
+async def test_a_key_that_proves_nothing_gets_no_challenge(site: Site) -> None:
     signed = {"port": 9001, "nonce": "", "signature": base64.b64encode(b"\0" * 64).decode()}
-    assert (await post(site, "/api/v1/peers/register", body | signed)).problem() == (400, "invalid_body")
+    for key in (b"\0" * 32, b"\1" + b"\0" * 31, b"\xec" + b"\xff" * 30 + b"\x7f", b"x" * 31, b""):
+        body = {"public_key": base64.b64encode(key).decode()}
+        assert (await post(site, "/api/v1/peers/challenge", body)).problem() == (400, "invalid_body")
+        assert (await post(site, "/api/v1/peers/register", body | signed)).problem() == (400, "invalid_body")
 
 
-@pytest.mark.parametrize("address", NOT_TO_BE_ANNOUNCED)
-async def test_a_peer_with_a_key_announces_no_address_but_its_own(site: Site, address: str) -> None:
+async def test_a_peer_with_a_key_announces_no_address_but_its_own(site: Site) -> None:
     peer = KeyedPeer(site)
-    assert (await peer.register_at(address)).problem() == (422, "address_not_allowed")
+    for address in NOT_TO_BE_ANNOUNCED:
+        assert (await peer.register_at(address)).problem() == (422, "address_not_allowed"), address
     assert await peers(site) == []
 
 
@@ -230,12 +230,12 @@ async def test_an_id_is_taken_by_whoever_registered_it(tmp_path: Path) -> None:
         assert [seen["address"] for seen in await peers(site)] == ["10.0.0.2"]
 
 
-@pytest.mark.parametrize("address", NOT_TO_BE_ANNOUNCED)
-async def test_the_address_of_a_program_without_a_key_is_where_it_was_seen(site: Site, address: str) -> None:
-    told = await Peer(site, "p").register(address=address)
-    assert told["address"] == "127.0.0.1"
-    assert "127.0.0.1" in told["message"]
-    assert (await site.get("/api/v1/peers/p"))["address"] == "127.0.0.1"
+async def test_the_address_of_a_program_without_a_key_is_where_it_was_seen(site: Site) -> None:
+    for address in NOT_TO_BE_ANNOUNCED:
+        told = await Peer(site, "p").register(address=address)
+        assert told["address"] == "127.0.0.1", address
+        assert told["message"].endswith("; your address is 127.0.0.1")
+        assert (await site.get("/api/v1/peers/p"))["address"] == "127.0.0.1"
 
 
 async def test_an_address_that_is_right_needs_no_remark(site: Site) -> None:
@@ -275,32 +275,33 @@ async def test_a_full_network_takes_no_new_peer_but_knows_the_old(tmp_path: Path
         await KeyedPeer(site, port=9002).register()
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"port": 0},
-        {"port": 65536},
-        {"port": "9001"},
-        {"port": 9001.5},
-        {"port": True},
-        {"port": None},
-        {"port": 9001, "id": 7},
-        {"port": 9001, "id": "x" * 65},
-        {"port": 9001, "address": "x" * 256},
-        {"port": 9001, "name": ""},
-        {"port": 9001, "name": "x" * 256},
-        {"port": 9001, "region": "x" * 65},
-        {"port": 9001, "shared_files": -1},
-        {"port": 9001, "public_key": "not base64"},
-        [],
-        "text",
-        None,
-    ],
-)
-async def test_a_registration_that_does_not_fit_is_refused(site: Site, body: Any) -> None:
-    answer = await asked(site.port, "/api/v1/peers/register", "POST", json.dumps(body).encode())
-    assert answer.problem() == (400, "invalid_body")
+UNFIT = [
+    {},
+    {"port": 0},
+    {"port": 65536},
+    {"port": "9001"},
+    {"port": 9001.5},
+    {"port": True},
+    {"port": None},
+    {"port": 9001, "id": 7},
+    {"port": 9001, "id": "x" * 65},
+    {"port": 9001, "address": "x" * 256},
+    {"port": 9001, "name": ""},
+    {"port": 9001, "name": "x" * 256},
+    {"port": 9001, "region": "x" * 65},
+    {"port": 9001, "shared_files": -1},
+    {"port": 9001, "public_key": "not base64"},
+    [],
+    "text",
+    None,
+]
+
+
+async def test_a_registration_that_does_not_fit_is_refused(site: Site) -> None:
+    for body in UNFIT:
+        answer = await asked(site.port, "/api/v1/peers/register", "POST", json.dumps(body).encode())
+        assert answer.problem() == (400, "invalid_body"), body
+    assert await peers(site) == []
 
 
 async def test_a_registration_without_a_body_is_refused(site: Site) -> None:
@@ -574,30 +575,30 @@ async def test_an_empty_network_lists_nobody(site: Site) -> None:
     assert "Link" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ({"limit": 0}, "invalid_limit"),
-        ({"limit": 1001}, "invalid_limit"),
-        ({"limit": "many"}, "invalid_limit"),
-        ({"limit": ""}, "invalid_limit"),
-        ({"cursor": "?"}, "invalid_cursor"),
-        ({"cursor": "AAAA"}, "invalid_cursor"),
-        ({"cursor": base64.urlsafe_b64encode(b'["peers",1000000000000000000000000000000]').decode()}, "invalid_cursor"),
-        ({"cursor": base64.urlsafe_b64encode(b'["peers",true]').decode()}, "invalid_cursor"),
-        ({"cursor": base64.urlsafe_b64encode(b'["name",1]').decode()}, "invalid_cursor"),
-        ({"online": "perhaps"}, "invalid_parameter"),
-        ({"region": "x" * 65}, "invalid_parameter"),
-    ],
-)
-async def test_a_list_that_cannot_be_read_is_refused(site: Site, query: dict[str, Any], code: str) -> None:
-    assert await site.refused("/api/v1/peers", **query) == (400, code)
+UNREADABLE = [
+    ({"limit": 0}, "invalid_limit"),
+    ({"limit": 1001}, "invalid_limit"),
+    ({"limit": "many"}, "invalid_limit"),
+    ({"limit": ""}, "invalid_limit"),
+    ({"cursor": "?"}, "invalid_cursor"),
+    ({"cursor": "AAAA"}, "invalid_cursor"),
+    ({"cursor": base64.urlsafe_b64encode(b'["peers",1000000000000000000000000000000]').decode()}, "invalid_cursor"),
+    ({"cursor": base64.urlsafe_b64encode(b'["peers",true]').decode()}, "invalid_cursor"),
+    ({"cursor": base64.urlsafe_b64encode(b'["name",1]').decode()}, "invalid_cursor"),
+    ({"online": "perhaps"}, "invalid_parameter"),
+    ({"region": "x" * 65}, "invalid_parameter"),
+]
 
 
-@pytest.mark.parametrize("wanted", ["nobody", "%00", "%FF", "%ED%A0%80", "..%2f", "x" * 3000, "'; DROP TABLE peers"])
-async def test_a_peer_that_is_not_known_is_not_found(site: Site, wanted: str) -> None:
-    answer = await asked(site.port, f"/api/v1/peers/{wanted.replace(' ', '%20')}")
-    assert answer.status == 404, answer
+async def test_a_list_that_cannot_be_read_is_refused(site: Site) -> None:
+    for query, code in UNREADABLE:
+        assert await site.refused("/api/v1/peers", **query) == (400, code), query
+
+
+async def test_a_peer_that_is_not_known_is_not_found(site: Site) -> None:
+    for wanted in ("nobody", "%00", "%FF", "%ED%A0%80", "..%2f", "x" * 3000, "';%20DROP%20TABLE%20peers"):
+        answer = await asked(site.port, f"/api/v1/peers/{wanted}")
+        assert answer.problem()[0] == 404, wanted
 
 
 async def test_many_peers_at_once(site: Site) -> None:
