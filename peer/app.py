@@ -124,6 +124,10 @@ class Peer:
         self._why_not_ready = None
         self._info.address, self._info.port, self._session.port = address, port, port
         log.info("listening", extra={"address": address, "port": port, "version": VERSION, "id": self._info.peer_id})
+        if sys.stderr.isatty():
+            # For the person who started it, not for the log: the code opens the owner's page once.
+            here = url_host("127.0.0.1" if canonical(address).is_unspecified else address)
+            sys.stderr.write(f"Your page: http://{here}:{port}/#code={self.owner.new_code()}\n")
         if self._settings.auto_register:
             self._jobs.forever("super-peer", self._session.run)
         self._jobs.start()

@@ -81,7 +81,7 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        before, idle = self._request_count, self._is_idle()
+        before, idle = self._request_count, self._request_count == 0 or self._is_idle()
         super().data_received(data)
         # What comes while a request is at work is that one's body.
         self._half_a_head = idle and self._request_count == before

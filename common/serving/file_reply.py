@@ -4,8 +4,8 @@ Guarantees: an answer that reaches its full Content-Length is of one version. Si
 compared before each block, and before the last bytes; when they differ the connection is cut. `sendfile` hands over
 pages of the page cache, which are read only when the reader takes them (one on this machine: from its own queue), so
 the last `held_back()` bytes are copied instead: more than the kernel keeps for both sides, so by the time the very last
-of them leave, nothing that was handed over before is still unread. A reader that does not take a block in time is cut
-off.
+of them leave, nothing that was handed over before is still unread. A reader that takes nothing for a while is cut off,
+however much it has taken before; a slow one is not.
 """
 
 import asyncio
@@ -20,15 +20,13 @@ from aiohttp import web
 
 from common import errors
 from common.http.request_ids import answer_headers
+from common.serving.progress import TCP_INFO, while_taken
 from common.serving.ranges import ByteRange, etag_listed, http_date, if_range_matches, parse_range
 
-SMALLEST_BLOCK = 64 * 1024
-FIRST_BLOCK = 512 * 1024
-LARGEST_BLOCK = 4 * 1024 * 1024
-BLOCK_DEADLINE = 30.0
-SWALLOWED = 8 * 1024 * 1024  # buffers may take this much at once; how fast the reader is shows only afterwards
-LAST = 64 * 1024  # sent only after a last look at the file
+# Where the kernel does not tell what the reader has taken, a block must be small enough for a slow one.
+BLOCK = 4 * 1024 * 1024 if TCP_INFO is not None else 512 * 1024
 COPIED = 256 * 1024  # a copied block
+STALLED = 30.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def held_back() -> int:
     what our transport keeps."""
     # A reader that asks for a buffer of its own may get twice what is called its maximum.
     reader = max(_kernel_setting("net/ipv4/tcp_rmem"), 2 * _kernel_setting("net/core/rmem_max"))
-    return _kernel_setting("net/ipv4/tcp_wmem") + reader + 2 * COPIED + LAST
+    return _kernel_setting("net/ipv4/tcp_wmem") + reader + 3 * COPIED
 
 
 def _kernel_setting(name: str) -> int:
@@ -97,20 +95,13 @@ def _kernel_setting(name: str) -> int:
         return 8 * 1024 * 1024
 
 
-def next_block(block: int, seconds: float, largest: int = LARGEST_BLOCK) -> int:
-    """Blocks grow while they leave quickly and shrink for slow readers: a deadline per block is fair to both."""
-    if seconds < 0.5:
-        return min(block * 2, largest)
-    return max(block // 2, SMALLEST_BLOCK) if seconds > 4 else block
-
-
 async def send_file(
-    request: web.Request, served: Served, meter: Meter | None = None, deadline: float = BLOCK_DEADLINE
+    request: web.Request, served: Served, meter: Meter | None = None, deadline: float = STALLED
 ) -> web.StreamResponse:
     """Answers GET or HEAD with the file or the part of it that was asked for. The caller closes `served.fd`.
 
-    Raises OutOfRange or Conflict before the answer has begun, ConnectionResetError afterwards. A block that is not
-    taken within `deadline` seconds ends it.
+    Raises OutOfRange or Conflict before the answer has begun, ConnectionResetError afterwards: the file changed, the
+    reader left, or it took nothing for `deadline` seconds.
     """
     headers = _headers(served) | dict(answer_headers.get())
     if etag_listed(request.headers.get("If-None-Match"), headers["ETag"]):
@@ -161,48 +152,45 @@ class _Sending:
     served: Served
     meter: Meter | None
     deadline: float
+    handed: int = 0
 
     async def send(self, start: int, stop: int) -> None:
+        transport = self.request.transport
+        small = await self._prepared(start, stop)
         try:
-            if stop - start <= COPIED:
-                await self._send_small(start, stop)
-            else:
-                await self._send_large(start, stop)
-            async with asyncio.timeout(self.deadline):
+            async with while_taken(transport, lambda: self.handed, self.deadline):
+                if small is not None:
+                    await self.response.write(small)
+                    self._left(len(small))
+                else:
+                    await self._send_blocks(start, stop)
                 await self.response.write_eof()
         except TimeoutError:
-            if self.request.transport is not None:
+            if transport is not None:
                 # Closing would wait until the reader has taken what is buffered.
-                self.request.transport.abort()
+                transport.abort()
             raise ConnectionResetError("the reader takes nothing") from None
 
-    async def _send_small(self, start: int, stop: int) -> None:
-        """Read whole before the first byte leaves, so a change is still a clean refusal."""
-        data = os.pread(self.served.fd, stop - start, start)
-        if len(data) != stop - start or self._has_changed():
+    async def _prepared(self, start: int, stop: int) -> bytes | None:
+        """Begins the answer. A small one is read whole before, so that a change is still a clean refusal."""
+        small = os.pread(self.served.fd, stop - start, start) if stop - start <= COPIED else None
+        if self._has_changed() or (small is not None and len(small) != stop - start):
             raise errors.Conflict("file_changed", "The file changed on its peer's disk; ask for it again.")
         await self.response.prepare(self.request)
-        async with asyncio.timeout(self.deadline):
-            await self.response.write(data)
-        self._left(len(data))
+        return small
 
-    async def _send_large(self, start: int, stop: int) -> None:
-        await self.response.prepare(self.request)
-        clock = asyncio.get_running_loop().time
+    async def _send_blocks(self, start: int, stop: int) -> None:
         by_reference = max(start, stop - held_back())
-        position, block = start, FIRST_BLOCK
+        position = start
         while position < stop:
             self._check()
-            began = clock()
-            async with asyncio.timeout(self.deadline):
-                if position < by_reference:
-                    count = await self._send_by_reference(position, min(block, by_reference - position))
-                else:
-                    count = await self._send_copy(position, stop)
+            if position < by_reference:
+                count = await self._send_by_reference(position, min(BLOCK, by_reference - position))
+            else:
+                count = await self._send_copy(position, stop)
             if count == 0:
                 raise FileChanged("the file became shorter while it was served")
             position += count
-            block = next_block(block, clock() - began, LARGEST_BLOCK if position - start > SWALLOWED else FIRST_BLOCK)
             self._left(count)
 
     async def _send_by_reference(self, position: int, count: int) -> int:
@@ -212,15 +200,13 @@ class _Sending:
         if hasattr(os, "posix_fadvise"):
             # What follows is read from the disk while this block is on its way, so that a cold file does not hold up
             # the loop.
-            os.posix_fadvise(served.fd, position + count, LARGEST_BLOCK, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(served.fd, position + count, BLOCK, os.POSIX_FADV_WILLNEED)
         return await asyncio.get_running_loop().sendfile(transport, served, position, count, fallback=False)  # type: ignore[arg-type]
 
     async def _send_copy(self, position: int, stop: int) -> int:
         """Copies a block; the very last one is looked at once more after it was read."""
-        remaining = stop - position
-        wanted = min(COPIED, remaining - LAST) if remaining > LAST else remaining
-        data = os.pread(self.served.fd, wanted, position)
-        if len(data) == remaining:
+        data = os.pread(self.served.fd, min(COPIED, stop - position), position)
+        if position + len(data) == stop:
             self._check()
         await self.response.write(data)
         return len(data)
@@ -233,5 +219,6 @@ class _Sending:
             raise FileChanged("the file changed while it was served")
 
     def _left(self, count: int) -> None:
+        self.handed += count
         if self.meter is not None:
             self.meter(count)

@@ -83,7 +83,7 @@ class Library:
             self._upkeep = Upkeep(self._scan, database, self._clock, self._settings.sweep_interval, self._heed)
             self._accept(await database.write(decisions.configure, paths, self._base, self._clock.now()))
             self._jobs.forever("scan", self._scan.run)
-            self._jobs.every("upkeep", TICK, self._upkeep.tick, delay=TICK)
+            self._jobs.every("upkeep", TICK, self._upkeep.tick)
             self._jobs.start()
             self._closing = opened.pop_all()
 
@@ -211,7 +211,7 @@ class Library:
 
         The same content sent again leaves one file. Raises NoSpace, Forbidden, and what `chunks` raises.
         """
-        safe = safe_name(name)
+        safe = safe_name(name.replace("\\", "/").rpartition("/")[2])
         if objection := self._base.objection(os.fsencode(safe)):
             raise Forbidden("path_not_shareable", f"A file named {safe} is not shared ({objection}).")
         folder = real_path(self._settings.shared_directory)

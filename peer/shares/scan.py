@@ -7,7 +7,7 @@ is written before anybody looks again. Killed at any moment, it finds what was w
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
@@ -46,7 +46,7 @@ class Walk(NamedTuple):
     """A walk that is under way."""
 
     place: Place
-    reports: Iterator[Report]
+    reports: Generator[Report, None, None]
     left_out: Counter[str]
 
 
@@ -92,8 +92,13 @@ class Scan:
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await asyncio.to_thread(self._hasher.close)
-                await self._see(self._connection.close)
+                await self._see(self._shut_eyes)
         self._eyes.shutdown(wait=False)
+
+    def _shut_eyes(self) -> None:
+        for walk in self._walks:
+            walk.reports.close()
+        self._connection.close()
 
     def set_shares(self, shares: Iterable[Share], rules: Rules) -> None:
         """These are the shares from now on. Called within a turn."""

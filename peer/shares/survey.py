@@ -8,7 +8,7 @@ import os
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 
 from common.content.names import is_relative_path
 from common.ids import EMPTY_FILE_ID
@@ -69,7 +69,7 @@ class Survey:
         self._trace_moves(report)
         return report
 
-    def walk(self, place: Place, skipped: Counter[str]) -> Iterator[Report]:
+    def walk(self, place: Place, skipped: Counter[str]) -> Generator[Report, None, None]:
         """Looks at a folder and all below it, report by report; counts what is left out."""
         share = self.shares[place.share]
         report = Report(share.id)

@@ -157,6 +157,8 @@ def _inspect(path: Path) -> None:
     """Looks at an existing file without writing to it."""
     if not path.exists():
         return
+    if not path.is_file():
+        raise DatabaseUnusable(path, "it is not a file")
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
         try:
@@ -172,9 +174,8 @@ def _inspect(path: Path) -> None:
     except sqlite3.Error as error:
         raise DatabaseUnusable(path, str(error)) from error
     if problems != ["ok"]:
-        raise DatabaseUnusable(
-            path, f"it is damaged ({problems[0]}); move it away to begin a new one, or restore a copy"
-        )
+        last = str(problems[0]).splitlines()[-1]
+        raise DatabaseUnusable(path, f"it is damaged ({last}); move it away to begin a new one, or restore a copy")
     if tables and not versions:
         raise DatabaseUnusable(path, "it belongs to another program")
     if any(version > HEAD for version in versions):

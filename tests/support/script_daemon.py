@@ -1,7 +1,7 @@
-"""A daemon in a process of its own: `python -m tests.support.script_daemon KIND`; says its port, then `closed`.
+"""A daemon in a process of its own: `python -m tests.support.script_daemon KIND SHARE`; tells what happens to it.
 
 KIND is `quick`, or how it misbehaves: `slow` (it never opens), `hanging` (each step of the end hangs), `stubborn` (its
-requests will not end). It has a tenth of the time that other daemons have to end.
+requests will not end). It has that SHARE of the time that other daemons have to end.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ class ScriptDaemon(TinyDaemon):
         print(port, flush=True)
 
     async def stopping(self) -> None:
+        print("stopping", flush=True)
         if self.kind == "hanging":
             await asyncio.Event().wait()
 
@@ -46,14 +47,14 @@ async def endless(request: web.Request) -> None:
             print("not yet", flush=True)
 
 
-def main(kind: str) -> None:
+def main(kind: str, share: float) -> None:
     made = tiny_daemon(at("/api/v1/endless", endless))
     daemon = ScriptDaemon(made.app, made.requests, made.limits)
     daemon.kind = kind
-    serve.STOP_MARKS = tuple(mark / 10 for mark in serve.STOP_MARKS)  # type: ignore[assignment]
-    serve.LAST_RESORT /= 10
+    serve.STOP_MARKS = tuple(mark * share for mark in serve.STOP_MARKS)  # type: ignore[assignment]
+    serve.LAST_RESORT *= share
     asyncio.run(serve.run(daemon, "127.0.0.1", 0))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], float(sys.argv[2]))

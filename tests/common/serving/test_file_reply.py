@@ -18,18 +18,13 @@ from hypothesis import strategies as st
 
 from common.http.serve import Running
 from common.serving.file_reply import (
+    BLOCK,
     COPIED,
-    FIRST_BLOCK,
-    LARGEST_BLOCK,
-    LAST,
-    SMALLEST_BLOCK,
-    SWALLOWED,
     FileChanged,
     Served,
     Version,
     content_disposition,
     held_back,
-    next_block,
     send_file,
 )
 from tests.support.daemon import TinyDaemon, at, running, tiny_daemon
@@ -52,6 +47,7 @@ class Shelf:
     deadline: float = 30.0
     extra: dict[str, str] = field(default_factory=dict)
     opened: Callable[[], object] = lambda: None
+    sent_first: Callable[[], object] = lambda: None
     sent: list[int] = field(default_factory=list)
     ended: list[BaseException | None] = field(default_factory=list)
 
@@ -67,7 +63,7 @@ class Shelf:
             version = Version.of(fd)
             served = Served(fd, version, self.name, ETAG, 784111777.5, self.digest, headers=self.extra)
             self.opened()
-            return await send_file(request, served, self.sent.append, self.deadline)
+            return await send_file(request, served, self._sent, self.deadline)
         except BaseException as raised:
             error = raised
             raise
@@ -75,6 +71,11 @@ class Shelf:
             self.ended.append(error)
             os.fstat(fd)  # it is still open: closing it is for whoever opened it
             os.close(fd)
+
+    def _sent(self, count: int) -> None:
+        self.sent.append(count)
+        if len(self.sent) == 1:
+            self.sent_first()
 
     def daemon(self) -> TinyDaemon:
         return tiny_daemon(at(TARGET, self.serve))
@@ -92,13 +93,12 @@ def content(size: int) -> bytes:
 SIZES = {
     "nothing": 0,
     "one byte": 1,
-    "the last piece": LAST,
     "a byte less than is copied at once": COPIED - 1,
     "what is copied at once": COPIED,
     "a byte more than is copied at once": COPIED + 1,
-    "a byte less than a block and the last piece": COPIED + LAST - 1,
-    "a block and the last piece": COPIED + LAST,
-    "a byte more than a block and the last piece": COPIED + LAST + 1,
+    "a byte less than two copied blocks": 2 * COPIED - 1,
+    "two copied blocks": 2 * COPIED,
+    "a byte more than two copied blocks": 2 * COPIED + 1,
     "an odd size": 1_234_567,
 }
 
@@ -118,7 +118,7 @@ async def test_a_file_arrives_as_it_is(shelf: Shelf, size: int) -> None:
     assert shelf.ended == [None, None]
 
 
-@pytest.mark.parametrize("offset", [-1, 0, 1, LAST])
+@pytest.mark.parametrize("offset", [-1, 0, 1, BLOCK - 1, BLOCK, BLOCK + 1])
 async def test_a_file_as_large_as_what_is_held_back_arrives_as_it_is(shelf: Shelf, offset: int) -> None:
     data = shelf.write(content(held_back() + offset))
     async with running(shelf.daemon()) as daemon:
@@ -135,7 +135,7 @@ async def test_a_large_file_and_its_parts_arrive_as_they_are(shelf: Shelf) -> No
         assert hashlib.sha256(whole.body).digest() == hashlib.sha256(data).digest()
         for _ in range(30):
             start = chance.randrange(len(data))
-            stop = min(start + chance.choice([1, 1000, LAST, COPIED, COPIED + 1, MiB, 5 * MiB]), len(data))
+            stop = min(start + chance.choice([1, 1000, COPIED, COPIED + 1, MiB, 5 * MiB]), len(data))
             wire.request(TARGET, Range=f"bytes={start}-{stop - 1}")
             part = await wire.answer()
             assert part.status == 206
@@ -184,14 +184,12 @@ async def test_the_kernel_sends_all_but_what_is_held_back(shelf: Shelf, handed: 
         assert handed.by_kernel == 30 * MiB
 
 
-async def test_blocks_grow_only_after_the_readers_own_rate_shows(shelf: Shelf, handed: Handed) -> None:
-    shelf.write(bytes(held_back() + 40 * MiB))
+async def test_the_file_is_looked_at_again_before_each_four_mebibytes(shelf: Shelf, handed: Handed) -> None:
+    shelf.write(bytes(held_back() + 9 * MiB))
     async with running(shelf.daemon()) as daemon:
         await asked(daemon.port, TARGET)
-    assert handed.blocks[0] == (0, FIRST_BLOCK)
-    assert max(count for offset, count in handed.blocks if offset <= SWALLOWED) == FIRST_BLOCK
-    assert max(count for _, count in handed.blocks) <= LARGEST_BLOCK
-    assert sum(count for _, count in handed.blocks) == 40 * MiB
+    assert 4 * MiB == BLOCK
+    assert handed.blocks == [(0, BLOCK), (BLOCK, BLOCK), (2 * BLOCK, MiB)]
 
 
 def test_more_is_held_back_than_both_sides_may_keep() -> None:
@@ -199,7 +197,7 @@ def test_more_is_held_back_than_both_sides_may_keep() -> None:
         setting = Path("/proc/sys/net/ipv4") / name
         if setting.exists():
             assert held_back() > int(setting.read_text().split()[2])
-    assert held_back() > COPIED + LAST
+    assert held_back() > 2 * COPIED
 
 
 RANGES = {
@@ -373,25 +371,54 @@ async def test_a_small_file_that_changed_before_it_was_read_is_refused_cleanly(s
         assert (await asked(daemon.port, TARGET)).problem() == (409, "file_changed")
 
 
-@pytest.mark.parametrize("size", [0, 1, 999, 1001])
-async def test_a_small_file_of_another_size_is_refused_cleanly(shelf: Shelf, size: int) -> None:
-    shelf.write(content(1000))
-    shelf.opened = lambda: os.truncate(shelf.path, size)
+@pytest.mark.parametrize("before", [1000, 2 * MiB])
+@pytest.mark.parametrize("change", [-1000, -1, 1])
+async def test_a_file_of_another_size_is_refused_cleanly(shelf: Shelf, before: int, change: int) -> None:
+    shelf.write(content(before))
+    shelf.opened = lambda: os.truncate(shelf.path, before + change)
     async with running(shelf.daemon()) as daemon:
         assert (await asked(daemon.port, TARGET)).problem() == (409, "file_changed")
         assert await alive(daemon.port)
 
 
 @pytest.mark.parametrize("size", [0, 1, COPIED, 2 * MiB - 1, 3 * MiB])
-async def test_a_large_file_that_changed_its_size_is_cut_off(shelf: Shelf, size: int) -> None:
+async def test_a_file_that_changes_its_size_on_its_way_is_cut_off(shelf: Shelf, size: int) -> None:
     shelf.write(content(2 * MiB))
-    shelf.opened = lambda: os.truncate(shelf.path, size)
+    shelf.sent_first = lambda: os.truncate(shelf.path, size)
     async with running(shelf.daemon()) as daemon, connected(daemon.port) as wire:
         wire.request(TARGET)
         assert int((await wire.head())[1]["Content-Length"]) == 2 * MiB
         assert len(await wire.rest()) < 2 * MiB
         assert isinstance(shelf.ended[0], FileChanged)
         assert await alive(daemon.port)
+
+
+async def test_a_change_that_comes_with_the_last_read_is_seen(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    size, system_call = 3 * COPIED, os.pread
+    shelf.write(b"\x01" * size)
+
+    def reading(fd: int, count: int, offset: int) -> bytes:
+        if offset + count == size:
+            write_version(shelf.path, 2, size, offset)
+        return system_call(fd, count, offset)
+
+    monkeypatch.setattr(os, "pread", reading)
+    async with running(shelf.daemon()) as daemon, connected(daemon.port) as wire:
+        wire.request(TARGET)
+        await wire.head()
+        assert await wire.rest() == b"\x01" * 2 * COPIED
+    assert isinstance(shelf.ended[0], FileChanged)
+
+
+async def test_a_change_is_seen_long_before_the_end(shelf: Shelf) -> None:
+    size = 2 * held_back() + 16 * MiB
+    shelf.write(bytes(size))
+    shelf.sent_first = lambda: write_version(shelf.path, 2, 1)
+    async with running(shelf.daemon()) as daemon, connected(daemon.port) as wire:
+        wire.request(TARGET)
+        await wire.head()
+        assert len(await wire.rest()) == BLOCK
+    assert isinstance(shelf.ended[0], FileChanged)
 
 
 class Reader:
@@ -581,7 +608,7 @@ async def warmed_up(wire: Wire, daemon: Running) -> None:
 
 @pytest.mark.parametrize(
     "size",
-    [100_000, COPIED, COPIED + 1, COPIED + LAST, 2 * MiB, held_back() + 32 * MiB],
+    [100_000, COPIED, COPIED + 1, 2 * COPIED, 2 * MiB, held_back() + 32 * MiB],
     ids=["small", "one block", "two blocks", "two full blocks", "copied", "by reference"],
 )
 @pytest.mark.parametrize("taken", [0, 50_000])
@@ -603,6 +630,21 @@ async def test_a_reader_that_stalls_is_cut_off(shelf: Shelf, size: int, taken: i
         assert await alive(daemon.port)
 
 
+@pytest.mark.parametrize("size", [6 * MiB, held_back() + 6 * MiB], ids=["copied", "by reference"])
+async def test_a_slow_reader_is_not_cut_off(shelf: Shelf, size: int) -> None:
+    """It takes a little within every deadline, and far less than a block."""
+    shelf.write(bytes(size))
+    shelf.deadline = 1.0
+    async with running(shelf.daemon()) as daemon, connected(daemon.port, receive_buffer=4096) as wire:
+        await warmed_up(wire, daemon)
+        wire.request(TARGET)
+        await wire.head()
+        for _ in range(12):
+            await wire.reader.readexactly(32 * 1024)
+            await asyncio.sleep(shelf.deadline / 4)
+        assert not shelf.ended
+
+
 async def test_a_reader_that_leaves_ends_the_answer(shelf: Shelf) -> None:
     shelf.write(bytes(held_back() + 32 * MiB))
     async with running(shelf.daemon()) as daemon:
@@ -620,22 +662,3 @@ async def test_two_readers_of_one_file_do_not_disturb_each_other(shelf: Shelf) -
     async with running(shelf.daemon()) as daemon:
         answers = await asyncio.gather(*(asked(daemon.port, TARGET) for _ in range(5)))
     assert all(answer.body == data for answer in answers)
-
-
-@given(st.sampled_from([SMALLEST_BLOCK * 2**n for n in range(7)]), st.floats(0, 1000))
-def test_a_block_stays_within_its_bounds(block: int, seconds: float) -> None:
-    assert SMALLEST_BLOCK <= next_block(block, seconds) <= LARGEST_BLOCK
-
-
-@given(st.sampled_from([SMALLEST_BLOCK * 2**n for n in range(7)]), st.floats(0, 100), st.floats(0, 100))
-def test_a_slower_reader_gets_no_larger_block(block: int, one: float, other: float) -> None:
-    assert next_block(block, max(one, other)) <= next_block(block, min(one, other))
-
-
-def test_blocks_grow_for_quick_readers_and_shrink_for_slow_ones() -> None:
-    assert next_block(FIRST_BLOCK, 0.1) == 2 * FIRST_BLOCK
-    assert next_block(FIRST_BLOCK, 0.1, FIRST_BLOCK) == FIRST_BLOCK
-    assert next_block(FIRST_BLOCK, 2) == FIRST_BLOCK
-    assert next_block(FIRST_BLOCK, 10) == FIRST_BLOCK // 2
-    assert next_block(LARGEST_BLOCK, 0.1) == LARGEST_BLOCK
-    assert next_block(SMALLEST_BLOCK, 10) == SMALLEST_BLOCK

@@ -14,7 +14,7 @@ from common.runtime.clock import SystemClock
 from common.runtime.config import PeerSettings
 from common.wire.files import SharedFile
 from peer.shares.library import Library
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, until
 
 SETTLE = 0.05
 
@@ -57,18 +57,14 @@ class Kept:
 
     async def until(self, *names: str) -> None:
         """Returns when exactly these paths are offered and there."""
+        wanted = sorted(names)
         async with asyncio.timeout(PATIENCE):
-            while True:
-                turned = asyncio.ensure_future(self.library.turned())
-                if await self.names() == sorted(names):
-                    turned.cancel()
-                    return
-                await turned
+            while await self.names() != wanted:
+                await asyncio.sleep(0.005)
 
     async def eventually(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                await self.library.turned()
+        """Returns once the condition holds."""
+        await until(condition)
 
     def kinds(self) -> Counter[str]:
         """How often which event was told."""

@@ -27,7 +27,9 @@ def announce(connection: sqlite3.Connection, version: int = 1, limit: int = 1000
 
 
 def paths(some: Pending) -> tuple[list[str], list[str]]:
-    return [entry.path.removeprefix("music/") for entry in some.add], [path.removeprefix("music/") for path in some.remove]
+    return [entry.path.removeprefix("music/") for entry in some.add], [
+        path.removeprefix("music/") for path in some.remove
+    ]
 
 
 def gone(connection: sqlite3.Connection, *names: bytes) -> None:

@@ -21,7 +21,9 @@ def connection() -> sqlite3.Connection:
     return connection
 
 
-def share(connection: sqlite3.Connection, path: bytes, is_folder: bool, *tags: str, audience: str | None = None) -> None:
+def share(
+    connection: sqlite3.Connection, path: bytes, is_folder: bool, *tags: str, audience: str | None = None
+) -> None:
     decisions.share(connection, path, is_folder, tags, audience, RULES, NOW)
 
 

@@ -126,7 +126,10 @@ def test_a_link_swapped_in_while_opening_never_leads_out(tmp_path: Path) -> None
     root, path = os.fsencode(share), FolderPath(os.fsencode(share))
     try:
         for _ in range(3000):
-            for way in (lambda: open_inside(root, b"folder", b"file"), lambda: open_file(path.open(b"folder"), b"file")):
+            for way in (
+                lambda: open_inside(root, b"folder", b"file"),
+                lambda: open_file(path.open(b"folder"), b"file"),
+            ):
                 try:
                     contents.add(read_and_close(way()))
                 except OSError:

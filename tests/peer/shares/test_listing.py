@@ -88,7 +88,9 @@ def test_what_is_not_for_everybody_is_shown_to_its_owner_alone(connection: sqlit
 
 
 def test_where_a_content_lies_the_available_place_first(connection: sqlite3.Connection) -> None:
-    connection.execute("UPDATE entry SET state = 2, withdraw_at = ? WHERE id = ?", (NOW + 99, *ids(connection, b"novel.txt")))
+    connection.execute(
+        "UPDATE entry SET state = 2, withdraw_at = ? WHERE id = ?", (NOW + 99, *ids(connection, b"novel.txt"))
+    )
     found = listing.kept(connection, "b1".ljust(64, "0"))
     assert [(each.root, each.place, each.name) for each in found] == [
         (b"/books", Place(2, b""), b"copy of novel.txt"),

@@ -8,7 +8,9 @@ from peer.shares.tree import LISTING_SIZE, Closed, Listing, Rules, join, walk
 from tests.peer.shares.trees import as_nobody, booby_trapped, plant, readable_by_all, write
 
 
-def walked(root: Path, rules: Rules | None = None, start: bytes = b"", skipped: Counter[str] | None = None) -> set[bytes]:
+def walked(
+    root: Path, rules: Rules | None = None, start: bytes = b"", skipped: Counter[str] | None = None
+) -> set[bytes]:
     """The relative paths of all files that a walk comes to."""
     return {
         join(listing.folder, file.name)
