@@ -8,4 +8,5 @@ def bearer_token(request: web.Request) -> str | None:
     header = request.headers.get(hdrs.AUTHORIZATION)
     if header is None or header[:7].lower() != "bearer ":
         return None
-    return header[7:].strip() or None
+    # A byte beyond ASCII is in no token: what is compared later must only be text that can be encoded.
+    return header[7:].strip().encode("ascii", "replace").decode() or None

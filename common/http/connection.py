@@ -105,7 +105,7 @@ class Connection(web.RequestHandler):
         finally:
             # Closed, but not before all is sent: who does not read that in time loses it.
             if transport is not None and transport.get_write_buffer_size() and isinstance(manager, Server):
-                self._loop.call_later(manager.limits.answer_grace, transport.abort)
+                self._loop.call_later(manager.limits.answer_grace, _abort, transport)
 
     def _say_goodbye(self, refusal: errors.Refusal) -> None:
         if self.transport is not None:
@@ -148,6 +148,12 @@ class Connection(web.RequestHandler):
             if self.transport is not None:
                 self.transport.abort()
             return resp, True
+
+
+def _abort(transport: asyncio.Transport) -> None:
+    """Cuts what a goodbye did not close; one that is closed by now has no loop any more."""
+    if transport.get_extra_info("socket") is not None and transport.get_extra_info("socket").fileno() >= 0:
+        transport.abort()
 
 
 def _last_answer(refusal: errors.Refusal, exc: BaseException | None) -> web.Response:

@@ -83,7 +83,10 @@ class Hub:
             raise errors.Unavailable("shutting_down", "The daemon is stopping; come back later.")
         socket = web.WebSocketResponse(max_msg_size=MAX_FRAME, heartbeat=PING, compress=False, timeout=5)
         socket.headers.update(answer_headers.get())
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ValueError:
+            raise errors.Invalid("bad_request", "This is not a well-formed WebSocket handshake.") from None
         self._sockets.add(socket)
         with self.listening(topics) as listener:
             for frame in greeting():

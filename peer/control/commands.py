@@ -62,9 +62,7 @@ async def unshare(here: Surroundings, given: Namespace) -> None:
         if is_file_id(file_id):
             here.output.answered(await peer.unshare(file_id, given.delete))
         elif given.delete:
-            raise Stop(
-                Exit.USAGE, "invalid_parameter", "--delete goes with a file's id: folders stay."
-            )
+            raise Stop(Exit.USAGE, "invalid_parameter", "--delete goes with a file's id: folders stay.")
         else:
             here.output.answered(await peer.unshare_path(os.path.abspath(given.what)))  # noqa: ASYNC240
 

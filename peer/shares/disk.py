@@ -143,7 +143,7 @@ def remove_inside(root: bytes, folder: bytes, name: bytes, stamp: tuple[int, int
 
 def stamp_of(found: os.stat_result) -> tuple[int, int, int]:
     """(size, mtime_ns, inode): as long as it is the same, so are the bytes."""
-    return found.st_size, found.st_mtime_ns, signed(found.st_ino)
+    return found.st_size, signed(found.st_mtime_ns), signed(found.st_ino)
 
 
 def signed(number: int) -> int:

@@ -14,6 +14,7 @@ from peer.shares.schema import State
 from peer.shares.share import Share, home_of, relative
 from peer.shares.tree import Rules
 
+MAX_WORDS = 16
 _SHOWN = f"""entry.hash, path, size, category, entry.tags, shared_at, coalesce(content.downloads, 0),
     EXISTS (SELECT 1 FROM entry AS other WHERE other.hash = entry.hash AND other.offered AND state = {State.HERE})"""
 _FROM = "entry LEFT JOIN content ON content.hash = entry.hash"
@@ -50,7 +51,7 @@ def search(
     connection: sqlite3.Connection, q: str, category: str, offset: int, limit: int, *, public_only: bool = True
 ) -> LocalSearchAnswer:
     """One page of what fits: every word of `q` occurs in path, category or tags. `count` is how many fit in all."""
-    words = searchable(q).split()
+    words = list(dict.fromkeys(searchable(q).split()))[:MAX_WORDS]
     conditions = ["{0}.offered"] + ["instr({0}.words, ?)"] * len(words)
     values: list[object] = [*words]
     if category:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import BodyPartReader, hdrs, web
-from msgspec import Struct
+from aiohttp.http_exceptions import HttpProcessingError
+from msgspec import Meta, Struct
 
 from common import errors
 from common.http.body import read_json
@@ -33,7 +34,7 @@ STALLED = 30.0  # seconds without a byte of an upload
 class LocalSearchQuery(Struct, frozen=True, kw_only=True):
     """Conditions on this peer's own files; all must hold."""
 
-    q: str = ""
+    q: Annotated[str, Meta(max_length=1024)] = ""
     category: Word = ""
     limit: Limit = 1000
     cursor: Cursor = ""
@@ -85,8 +86,8 @@ class ShareRoutes:
                 if isinstance(part, BodyPartReader) and part.name == "file":
                     file_id = await self._library.receive_upload(part.filename or "file", self._bounded(part))
                     return ShareAnswer(file_id, "File shared successfully")
-        except ValueError as error:
-            raise errors.Invalid("invalid_body", f"The form cannot be read: {error}.") from None
+        except (ValueError, RuntimeError, HttpProcessingError):
+            raise errors.Invalid("invalid_body", "The form cannot be read: it is not well-formed.") from None
         raise errors.Invalid("invalid_body", "File required: send it as the form's field `file`.")
 
     async def _bounded(self, part: BodyPartReader) -> AsyncIterator[bytes]:

@@ -55,6 +55,9 @@ class Survey:
         report = Report(share.id, entries=len(names))
         if not self._has_root(share, report):
             return report
+        if self.rules.closes(join(share.root, place.folder)):
+            self._cannot_enter(place, "excluded", report)
+            return report
         try:
             fd = open_folder(share.root, place.folder)
         except OSError as error:
@@ -105,6 +108,8 @@ class Survey:
             return False
 
     def _cannot_enter(self, place: Place, reason: str, report: Report) -> None:
+        if reason == "excluded":
+            self._watch.leave(place)
         if reason != "gone":
             report.closed.append((place, reason != "failed"))
         elif place.folder:

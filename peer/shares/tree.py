@@ -68,6 +68,10 @@ class Rules:
             return "key_like"
         return "unfinished" if is_unfinished(name) else ""
 
+    def closes(self, path: bytes) -> bool:
+        """Whether an absolute path is, or lies in, a closed folder."""
+        return any(path == closed or path.startswith(closed + b"/") for closed in self.closed)
+
     def enters(self, path: bytes, fd: int) -> bool:
         """Whether an open folder, known by its absolute path, is read."""
         if path in self.closed:
@@ -131,7 +135,8 @@ def list_folder(fd: int, folder: bytes, rules: Rules, skipped: Counter[str]) -> 
 
 def seen(name: bytes, found: os.stat_result) -> Seen:
     """What `lstat` says of a file."""
-    return Seen(name, found.st_size, found.st_mtime_ns, signed(found.st_ino), signed(found.st_dev), found.st_ctime_ns)
+    inode, device = signed(found.st_ino), signed(found.st_dev)
+    return Seen(name, found.st_size, signed(found.st_mtime_ns), inode, device, found.st_ctime_ns)
 
 
 def join(folder: bytes, name: bytes) -> bytes:

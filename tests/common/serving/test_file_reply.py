@@ -639,9 +639,9 @@ async def test_a_slow_reader_is_not_cut_off(shelf: Shelf, size: int) -> None:
         await warmed_up(wire, daemon)
         wire.request(TARGET)
         await wire.head()
-        for _ in range(12):
+        for _ in range(8):
             await wire.reader.readexactly(32 * 1024)
-            await asyncio.sleep(shelf.deadline / 4)
+            await asyncio.sleep(shelf.deadline / 5)
         assert not shelf.ended
 
 

@@ -25,7 +25,7 @@ class ShiftedClock(SystemClock):
     def __init__(self) -> None:
         self.ahead = 0.0
 
-    def now(self) -> float:  # type: ignore[override]
+    def now(self) -> float:
         return SystemClock.now() + self.ahead
 
 
@@ -93,7 +93,7 @@ class Shelf:
         """The same, just opened."""
         data = self.folder / "data"
         data.mkdir(mode=0o700, exist_ok=True)
-        settings = {"shared_directory": str(self.share), "settle": SETTLE} | settings
+        settings = {"shared_directory": str(self.share), "settle": SETTLE, **settings}
         clock = ShiftedClock()
         told: list[tuple[str, SharedFile]] = []
         library = Library(PeerSettings(**settings), data, clock, lambda kind, file: told.append((kind, file)))

@@ -124,12 +124,13 @@ def test_a_link_swapped_in_while_opening_never_leads_out(tmp_path: Path) -> None
     thread.start()
     contents = set()
     root, path = os.fsencode(share), FolderPath(os.fsencode(share))
+    ways: list[Callable[[], int]] = [
+        lambda: open_inside(root, b"folder", b"file"),
+        lambda: open_file(path.open(b"folder"), b"file"),
+    ]
     try:
         for _ in range(3000):
-            for way in (
-                lambda: open_inside(root, b"folder", b"file"),
-                lambda: open_file(path.open(b"folder"), b"file"),
-            ):
+            for way in ways:
                 try:
                     contents.add(read_and_close(way()))
                 except OSError:

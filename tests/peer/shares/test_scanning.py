@@ -81,7 +81,7 @@ async def test_files_come_and_go_while_it_runs(shelf: Shelf) -> None:
     assert await kept.id_of("share/second") == sha256("another two")
     (shelf.share / "first").unlink()
     await kept.until("share/second")
-    assert [file.filename for kind, file in kept.told if kind == "file_removed"][-1] == "first"
+    await kept.eventually(lambda: (kept.told[-1][0], kept.told[-1][1].filename) == ("file_removed", "first"))
 
 
 async def test_new_folders_are_seen_with_all_that_is_in_them(shelf: Shelf) -> None:

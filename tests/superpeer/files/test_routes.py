@@ -287,7 +287,7 @@ async def test_a_program_announces_single_files(site: Site) -> None:
     found = await site.get(f"/api/v1/files/{ID}")
     assert (found["filename"], found["category"], found["owner"]) == ("song.mp3", "audio", "p")
     assert found["peer_address"] == "127.0.0.1:9001"
-    for n in range(3):
+    for _ in range(3):
         assert (await post_file(site, body | {"owner": "p"})).status == 200
     assert (await site.get("/api/v1/peers/p"))["shared_files"] == 1
     assert (await program.beat())["catalogue_version"] == 4
