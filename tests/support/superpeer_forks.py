@@ -1,7 +1,7 @@
 """Super-peers that start quickly, for tests that kill many: all is imported once, each is a fork of this process.
 
-`python -m tests.support.superpeer_forks`: reads a JSON list of arguments a line, says the new process's id. They are real
-processes and end like any other; this one, when its input ends.
+`python -m tests.support.superpeer_forks`: reads a JSON list of arguments a line, says the new process's id. They are
+real processes and end like any other; this one, when its input ends.
 """
 
 import json
@@ -9,7 +9,9 @@ import os
 import signal
 import sys
 
-import uvloop  # noqa: F401, imported before the first fork
+# What a super-peer imports late is here before the first fork.
+import alembic.command  # noqa: F401
+import uvloop  # noqa: F401
 
 import superpeer.app  # noqa: F401
 from superpeer.__main__ import main

@@ -23,10 +23,9 @@ input()
 
 def holder(folder: Path, *more: str) -> subprocess.Popen[str]:
     """Another process that holds the lock."""
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder), *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    return process
 
 
 def first_line(process: subprocess.Popen[str]) -> str:

@@ -16,6 +16,7 @@ from common.database.sqlite import DatabaseUnusable
 from common.errors import Conflict, Forbidden, Invalid, NoSpace, NotFound, Refusal, TooLarge
 from common.ids import EMPTY_FILE_ID
 from common.runtime.kinds import ConfigError
+from peer.shares import listing
 from peer.shares.library import DATABASE
 from tests.peer.shares.conftest import Kept, Shelf
 from tests.peer.shares.trees import children, plant, sha256, write
@@ -316,12 +317,14 @@ async def test_another_copy_is_served_when_one_is_gone_or_was_swapped(shelf: She
         write(shelf.share / name, "same")
     kept = await shelf.open()
     kept.library._scan._watch.close()
-    (shelf.share / "a").unlink()
-    (shelf.share / "b").unlink()
-    (shelf.share / "b").symlink_to(shelf.folder / "secret")
+    places = await kept.library._database.read(listing.kept, sha256("same"))
+    gone, swapped, left = (os.fsdecode(place.name) for place in places)
+    (shelf.share / gone).unlink()
+    (shelf.share / swapped).unlink()
+    (shelf.share / swapped).symlink_to(shelf.folder / "secret")
     assert await served(kept, sha256("same")) == b"same"
-    await kept.until("share/c")
-    (shelf.share / "c").unlink()
+    await kept.until(f"share/{left}")
+    (shelf.share / left).unlink()
     assert await refusal(kept, sha256("same")) == (NotFound, "file_not_found")
 
 
