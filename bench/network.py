@@ -2,25 +2,28 @@
 
 import json
 import os
+import random
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from bench.daemons import ask, free_port, wait_for
+from bench.daemons import ask, wait_for
 from bench.samples import Offer
 
 PATIENCE = 90.0
 PAUSE = 0.01  # seconds between two looks
+LASTING = range(20_000, 30_000)
 
 
 @dataclass
@@ -95,7 +98,7 @@ class Network:
         self.super_peer = self._daemon("superpeer", "superpeer")
 
     def _daemon(self, name: str, *command: str) -> Daemon:
-        port, data = free_port(), self.folder / name
+        port, data = lasting_port(), self.folder / name
         arguments = [*command, "--port", str(port), "--data", str(data)]
         return Daemon(name, port, arguments, data, self.environment)
 
@@ -170,6 +173,15 @@ class Network:
         return [line for line in lines if not line.startswith("{") or json.loads(line)["level"] == "error"]
 
 
+def lasting_port() -> int:
+    """A port that nobody uses, nor will: one that the system gives to outgoing calls may be gone after a restart."""
+    while True:
+        port = random.choice(LASTING)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 def pages(url: str) -> Iterator[dict[str, Any]]:
     """Every file of a list or a search."""
     following: str | None = url
@@ -202,7 +214,7 @@ def until(happened: Callable[[], bool], patience: float = PATIENCE) -> bool:
         try:
             if happened():
                 return True
-        except (OSError, KeyError):
+        except (OSError, KeyError, sqlite3.OperationalError):
             pass  # not there yet, or not there just now
         time.sleep(PAUSE)
     return False

@@ -9,7 +9,7 @@ import os
 import zlib
 
 BUFFER_SIZE = 256 * 1024
-HEAD_SIZE = 4096
+HEAD_SIZE = 1024
 
 
 class FileHash:
@@ -45,8 +45,8 @@ def hash_at_once(fd: int, size: int, buffer: memoryview) -> tuple[str, int, int]
     """(id, head, bytes read) of an open file that should be `size` bytes long."""
     count = os.readv(fd, [buffer])
     if count == size:
-        head = buffer[:HEAD_SIZE] if count > HEAD_SIZE else buffer[:count]
-        return hashlib.sha256(buffer[:count]).hexdigest(), zlib.crc32(head), count
+        content = buffer[:count]
+        return hashlib.sha256(content).hexdigest(), zlib.crc32(content[:HEAD_SIZE]), count
     return _hash_on(fd, size, buffer, count)
 
 

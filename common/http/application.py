@@ -125,7 +125,7 @@ def as_refusal(error: Exception) -> errors.Refusal:
 
 def wants_page(request: web.Request) -> bool:
     """True for a person's browser outside the API."""
-    return not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
+    return not f"{request.path}/".startswith("/api/") and "text/html" in request.headers.get("Accept", "")
 
 
 def make_application(boundary: Boundary, **options: Any) -> web.Application:

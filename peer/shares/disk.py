@@ -89,15 +89,18 @@ def _common(these: list[bytes], those: list[bytes]) -> int:
 
 
 def open_file(folder_fd: int, name: bytes) -> int:
-    """A descriptor of what is called `name` in an open folder; whoever reads from it looks at its `fstat`."""
-    return os.open(_name(name), _FLAGS, dir_fd=folder_fd)
+    """A descriptor of what is called `name`, one component, in an open folder.
+
+    Whoever reads from it looks at its `fstat` before believing a byte: it may be anything but a link.
+    """
+    return os.open(name, _FLAGS, dir_fd=folder_fd)
 
 
 def open_inside(root: bytes, folder: bytes, name: bytes) -> int:
     """A descriptor of the regular file `folder/name` below `root`. Raises OSError, with ENOENT for any other kind."""
     folder_fd = open_folder(root, folder)
     try:
-        fd = open_file(folder_fd, name)
+        fd = open_file(folder_fd, _name(name))
     finally:
         os.close(folder_fd)
     if stat.S_ISREG(os.fstat(fd).st_mode):

@@ -17,7 +17,7 @@ from common.content.hashing import BUFFER_SIZE, FileHash
 from peer.shares.crew import Crew
 from peer.shares.disk import open_inside
 from peer.shares.hash_process import Batch, Outcome, hash_batch, objection, reason_of
-from peer.shares.tree import LISTING_SIZE, Listing, Rules, Seen, join, walk
+from peer.shares.tree import LISTING_SIZE, Listing, Rules, Seen, walk
 
 log = logging.getLogger("shoal.shares")
 
@@ -52,11 +52,13 @@ class Backlog:
     def put(self, groups: Iterable[Group]) -> None:
         with self.changed:
             for group in groups:
-                small = [file for file in group.files if file.size <= SLICE]
-                if small:
-                    self.small.append(group if len(small) == len(group.files) else group._replace(files=small))
-                self.large.extend(group._replace(files=[file]) for file in group.files if file.size > SLICE)
                 self.files += len(group.files)
+                large = [file for file in group.files if file[1] > SLICE]
+                if large:
+                    self.large += [group._replace(files=[file]) for file in large]
+                    group = group._replace(files=[file for file in group.files if file[1] <= SLICE])
+                if group.files:
+                    self.small.append(group)
             self.changed.notify_all()
 
     def take_small(self) -> list[Group]:
@@ -66,15 +68,26 @@ class Backlog:
         with self.changed:
             while self.small and room > 0 and budget > 0:
                 group = self.small.popleft()
-                count = _fitting(group.files, room, budget)
-                if count < len(group.files):
-                    self.small.appendleft(group._replace(files=group.files[count:]))
-                    group = group._replace(files=group.files[:count])
+                size = sum([file[1] for file in group.files])
+                if len(group.files) > room or size > budget:
+                    group, size = self._split(group, room, budget)
                 taken.append(group)
-                room -= count
-                budget -= sum(file.size for file in group.files)
+                room -= len(group.files)
+                budget -= size
             self.files -= BATCH_FILES - room
         return taken
+
+    def _split(self, group: Group, room: int, budget: int) -> tuple[Group, int]:
+        """What fits of a group, at least one file, and its size; the rest goes back."""
+        count = size = 0
+        for file in islice(group.files, room):
+            count += 1
+            size += file.size
+            if size >= budget:
+                break
+        if count < len(group.files):
+            self.small.appendleft(group._replace(files=group.files[count:]))
+        return group._replace(files=group.files[:count]), size
 
     def take_large(self) -> Group | None:
         """One file."""
@@ -83,17 +96,6 @@ class Backlog:
                 return None
             self.files -= 1
             return self.large.popleft()
-
-
-def _fitting(files: list[Seen], room: int, budget: int) -> int:
-    """How many of the first files make a batch; at least one."""
-    count = 0
-    for file in islice(files, room):
-        count += 1
-        budget -= file.size
-        if budget <= 0:
-            break
-    return count
 
 
 class Hasher:
@@ -233,8 +235,8 @@ class _LargeFile:
             self._fd = -1
 
 
-def hash_tree(root: bytes, rules: Rules | None = None, workers: int = 2) -> Iterator[tuple[bytes, Outcome]]:
-    """(path relative to `root`, outcome) of every file below `root`, in no order, by the means that a scan uses."""
+def hash_tree(root: bytes, rules: Rules | None = None, workers: int = 2) -> Iterator[tuple[Group, list[Outcome]]]:
+    """The files below `root` with their outcomes, group by group in no order, found and hashed as a scan does it."""
     done: SimpleQueue[tuple[Group, list[Outcome]]] = SimpleQueue()
     hasher = Hasher(lambda group, outcomes: done.put((group, outcomes)), workers)
     left = 0
@@ -245,8 +247,7 @@ def hash_tree(root: bytes, rules: Rules | None = None, workers: int = 2) -> Iter
         while left:
             group, outcomes = done.get()
             left -= len(outcomes)
-            for file, outcome in zip(group.files, outcomes, strict=True):
-                yield join(group.folder, file.name), outcome
+            yield group, outcomes
     finally:
         hasher.close()
 

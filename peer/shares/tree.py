@@ -118,18 +118,25 @@ def list_folder(fd: int, folder: bytes, rules: Rules, skipped: Counter[str]) -> 
     files: list[Seen] = []
     folders: list[bytes] = []
     is_whole = True
+    objection = rules.objection
     with os.scandir(fd) as entries:
         for entry in entries:
             name = os.fsencode(entry.name)
-            if objection := rules.objection(name):
-                skipped[objection] += 1
+            if why := objection(name):
+                skipped[why] += 1
             elif entry.is_dir(follow_symlinks=False):
                 folders.append(name)
-            elif found := _regular(entry, skipped):
+            elif entry.is_file(follow_symlinks=False):
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # deleted since its folder was read
                 files.append(seen(name, found))
                 if len(files) > LISTING_SIZE:
                     yield Listing(fd, folder, device, files, [], is_whole=False, is_last=False)
                     files, is_whole = [], False
+            else:
+                skipped["link" if entry.is_symlink() else "not_regular"] += 1
     yield Listing(fd, folder, device, files, folders, is_whole, is_last=True)
 
 
@@ -151,16 +158,3 @@ def closing_reason(error: OSError) -> str:
     if error.errno in ABSENT:
         return "gone"
     return "denied" if error.errno in DENIED else "failed"
-
-
-def _regular(entry: "os.DirEntry[str]", skipped: Counter[str]) -> os.stat_result | None:
-    """What `lstat` says of an entry that is a regular file; what else there is, is counted."""
-    try:
-        if entry.is_file(follow_symlinks=False):
-            return entry.stat(follow_symlinks=False)
-        skipped["link" if entry.is_symlink() else "not_regular"] += 1
-    except FileNotFoundError:
-        pass  # deleted since its folder was read
-    except OSError:
-        skipped["unreadable"] += 1
-    return None

@@ -162,8 +162,9 @@ async def test_the_owner_shares_and_unshares_from_the_command_line(net: Network,
 
 
 async def test_three_peers_start_at_once(net: Network, tmp_path: Path) -> None:
-    ids = [write(tmp_path / name / f"{name}.txt", name.encode()) for name in ("red", "green", "blue")]
-    await asyncio.gather(*(net.add_peer(name, tmp_path / name) for name in ("red", "green", "blue")))
+    names = ("red", "green", "blue")
+    ids = [write(tmp_path / "shares" / name / f"{name}.txt", name.encode()) for name in names]
+    await asyncio.gather(*(net.add_peer(name, tmp_path / "shares" / name) for name in names))
     await net.until_found("txt", *ids)
     peers = await net.get(f"{net.super_peer.url}/api/v1/peers")
     assert all(peer["verified"] and peer["is_online"] for peer in peers)

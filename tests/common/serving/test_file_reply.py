@@ -5,7 +5,7 @@ import os
 import random
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,11 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "file")
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    """Its file is large: it does not stay behind."""
+    shelf = Shelf(tmp_path / "file")
+    yield shelf
+    shelf.path.unlink(missing_ok=True)
 
 
 def content(size: int) -> bytes:
@@ -445,7 +448,7 @@ class Reader:
         """Reads until `upto` bytes came in all, or no more do."""
         while self.got < min(upto, self.length):
             try:
-                count = self._socket.recv_into(self._buffer)
+                count = self._socket.recv_into(self._buffer, min(len(self._buffer), upto - self.got))
             except ConnectionError:
                 return
             if not count:
@@ -601,6 +604,10 @@ async def warmed_up(wire: Wire, daemon: Running) -> None:
     """Serves the connection once, and makes what the daemon's side keeps for it small."""
     wire.request()
     assert (await wire.answer()).status == 200
+    shrink_buffers(daemon)
+
+
+def shrink_buffers(daemon: Running) -> None:
     server: Any = daemon._runner.server
     for connection in server.connections:
         connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -628,6 +635,28 @@ async def test_a_reader_that_stalls_is_cut_off(shelf: Shelf, size: int, taken: i
             wire.read_on()
             assert len(await wire.rest()) < size - taken
         assert await alive(daemon.port)
+
+
+async def test_where_the_kernel_tells_nothing_a_stalled_reader_is_cut_off_too(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.serving.progress.TCP_INFO", None)
+    data = shelf.write(content(2 * MiB))
+    shelf.deadline = 0.5
+    async with running(shelf.daemon()) as daemon:
+        assert (await asked(daemon.port, TARGET)).body == data
+        async with connected(daemon.port, receive_buffer=4096) as slow:
+            await warmed_up(slow, daemon)
+            slow.request(TARGET)
+            await slow.head()
+            # A block within each deadline is enough to go on.
+            for _ in range(5):
+                await slow.reader.readexactly(COPIED)
+                await asyncio.sleep(shelf.deadline / 4)
+            assert len(shelf.ended) == 1
+            slow.stop_reading()
+            await until(lambda: not open_connections(daemon))
+            assert isinstance(shelf.ended[1], ConnectionResetError)
 
 
 @pytest.mark.parametrize("size", [6 * MiB, held_back() + 6 * MiB], ids=["copied", "by reference"])

@@ -15,7 +15,7 @@ from peer.shares import hasher as hashing
 from peer.shares.crew import Crew
 from peer.shares.hash_process import Outcome, hash_batch
 from peer.shares.hasher import CROWD, SLICE, Backlog, Group, Hasher, hash_tree
-from peer.shares.tree import Rules, Seen, seen
+from peer.shares.tree import Rules, Seen, join, seen
 from tests.peer.shares.trees import NOT_UTF8, as_nobody, children, plant, readable_by_all, sha256, write
 
 Delivered = SimpleQueue[tuple[Group, list[Outcome]]]
@@ -256,7 +256,12 @@ def test_a_batch_is_bounded_in_files_and_bytes() -> None:
 def test_a_whole_tree(tmp_path: Path, workers: int) -> None:
     expected = {os.fsencode(path): file_id for path, file_id in plant(tmp_path, 2000).items()}
     expected[b"large"] = write(tmp_path / "large", b"x" * (SLICE + 5))
-    assert ids(dict(hash_tree(os.fsencode(tmp_path), Rules(), workers))) == expected
+    found = {
+        join(group.folder, file.name): outcome
+        for group, outcomes in hash_tree(os.fsencode(tmp_path), Rules(), workers)
+        for file, outcome in zip(group.files, outcomes, strict=True)
+    }
+    assert ids(found) == expected
     assert children() == set()
 
 
