@@ -175,12 +175,12 @@ async def test_times_that_nobody_can_show_do_no_harm(site: Site) -> None:
     times = ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-10:00"]
     await peer.announce(*(entry(f"{n}.txt", modified=time) for n, time in enumerate(times)))
     await peer.announce(
-        entry("go.txt", modified="0001-01-01T00:00:00Z"), entry("naive.txt", modified="2024-01-01T00:00:00")
+        entry("go.txt", modified="0001-01-01T00:00:00Z"), entry("offset.txt", modified="2024-01-01T01:00:00+01:00")
     )
     files = {file["filename"]: file["modified"] for file in await site.get("/api/v1/files")}
     assert [files[f"{n}.txt"] for n in range(3)] == [None] * 3
     assert files["go.txt"] == "0001-01-01T00:00:00Z"
-    assert files["naive.txt"] == "2024-01-01T00:00:00Z"
+    assert files["offset.txt"] == "2024-01-01T00:00:00Z"
 
 
 async def test_sizes_beyond_all_sense_do_no_harm(tmp_path: Path) -> None:
