@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from common.wire.scalars import Count, FileHash, Path, Size, Time, Word
+from common.wire.scalars import Count, FileHash, Path, Size, Word
 
 MAX_ENTRIES = 1000
 Tags = Annotated[list[Word], Meta(max_length=64)]
@@ -24,7 +24,7 @@ class Entry(Struct, frozen=True):
     path: Path
     id: FileHash
     size: Size
-    modified: Time | None = None
+    modified: datetime | None = None
     mime: Annotated[str, Meta(max_length=127)] | None = None
     category: Word | None = None
     tags: Tags = field(default_factory=list)
@@ -58,7 +58,7 @@ class FileRegistration(Struct, frozen=True):
     category: Word | None = None
     tags: Tags | None = None
     mime: Annotated[str, Meta(max_length=127)] | None = None
-    modified: Time | None = None
+    modified: datetime | None = None
     owner: Annotated[str, Meta(max_length=64)] | None = None
     peer_address: Annotated[str, Meta(max_length=300)] | None = None
     audience: Word = "public"

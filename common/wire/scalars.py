@@ -1,6 +1,5 @@
 """The bounded scalars of which messages are made."""
 
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
@@ -20,4 +19,3 @@ FileHash = Annotated[
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Word = Annotated[str, Meta(max_length=64)]
 Path = Annotated[str, Meta(min_length=1, max_length=4096, description="relative, separated by `/`")]
-Time = Annotated[datetime, Meta(tz=True)]

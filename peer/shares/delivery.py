@@ -27,6 +27,14 @@ def open_kept(kept: Kept, file_id: str) -> Served | bool:
         return False
 
 
-def remove_kept(places: Iterable[Kept]) -> int:
-    """Deletes those that are still what they were; how many. Blocks. Raises OSError when one may not be deleted."""
-    return sum(remove_inside(kept.root, kept.place.folder, kept.name, kept.stamp) for kept in places)
+def remove_kept(places: Iterable[Kept]) -> list[str]:
+    """Deletes those that are still what they were; why it could not be done for some. Blocks."""
+    problems = []
+    for kept in places:
+        try:
+            remove_inside(kept.root, kept.place.folder, kept.name, kept.stamp)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            problems.append(f"{kept.path}: {error.strerror}")
+    return problems

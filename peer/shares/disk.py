@@ -10,6 +10,7 @@ import stat
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = _FLAGS | os.O_DIRECTORY
+_LIMIT = 1 << 63
 _NO_NAMES = (b"", b".", b"..")
 
 # What it means for a file or folder that it cannot be opened: it is not there (any more), or it may not be read.
@@ -150,8 +151,8 @@ def stamp_of(found: os.stat_result) -> tuple[int, int, int]:
 
 
 def signed(number: int) -> int:
-    """An inode or device as SQLite can keep it: some file systems use all 64 bits."""
-    return number if number < 1 << 63 else number - (1 << 64)
+    """A number of a file system as SQLite can keep it: inodes may use all 64 bits, and times lie far in the future."""
+    return number if -_LIMIT <= number < _LIMIT else (number + _LIMIT) % (2 * _LIMIT) - _LIMIT
 
 
 def _name(name: bytes) -> bytes:

@@ -107,8 +107,8 @@ class Faces:
 
 
 def searchable(text: str) -> str:
-    """Text as a search compares it: composed, without case."""
-    return unicodedata.normalize("NFC", text.casefold())
+    """Text as a search compares it: composed, without case, and fit for the database."""
+    return unicodedata.normalize("NFC", text.casefold()).encode("utf-8", "replace").decode()
 
 
 def clean_tags(tags: Iterable[str]) -> list[str]:

@@ -37,6 +37,8 @@ class Inotify:
     """A Watch. Made, and closed, in the loop; raises OSError when the system has no more to give."""
 
     def __init__(self, notice: Notice, on_overflow: Callable[[], None]) -> None:
+        if not os.path.isdir("/proc/self/fd"):
+            raise OSError(errno.ENOENT, "folders are watched through /proc, which is not there")
         self.is_complete = True
         self.sees_new_folders = True
         self._notice = notice

@@ -151,19 +151,20 @@ class Library:
     async def unshare(self, file_id: str, *, delete: bool = False) -> None:
         """Offers this content no longer, under none of its names, until it is shared again. Raises NotFound.
 
-        `delete` removes its files from the disk; one that has changed stays.
+        `delete` removes its files from the disk; one that has changed stays. Raises Forbidden when that cannot be.
         """
         async with self._scan.turn:
             places = await self._database.read(listing.kept, file_id, public_only=False)
             if not places:
                 raise NotFound("file_not_found", "This peer offers no such file.")
-            if delete:
-                await asyncio.to_thread(remove_kept, places)
+            problems = await asyncio.to_thread(remove_kept, places) if delete else []
             news = await self._database.write(decisions.unshare, file_id, self._clock.now())
             self._heed(news, removed="file_unshared")
         if delete:
             for kept in places:
                 self._scan.look(kept.place, kept.name)
+        if problems:
+            raise Forbidden("path_not_shareable", f"It is unshared, but was not deleted: {'; '.join(problems)}.")
 
     async def unshare_path(self, path: str) -> None:
         """Offers this folder, or the file under this name, no longer, until it is shared again. Raises NotFound."""

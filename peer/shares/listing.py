@@ -56,7 +56,7 @@ def search(
     values: list[object] = [*words]
     if category:
         conditions.append("{0}.category = ?")
-        values.append(category)
+        values.append(searchable(category))
     if public_only:
         conditions.append("{0}.audience = ?")
         values.append(PUBLIC)

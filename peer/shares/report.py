@@ -27,6 +27,8 @@ class Report:
     """Folders that are not there, and the device of what they lay in."""
     closed: list[tuple[Place, bool]] = field(default_factory=list)
     """Folders that cannot be read, and whether that is meant to be."""
+    unfit: list[str] = field(default_factory=list)
+    """Why files cannot be offered although they can be read."""
     identity: tuple[int, int] | None = None
     """What the share's root is now, where that is news."""
     unsettled: list[tuple[float, Place, bytes]] = field(default_factory=list)

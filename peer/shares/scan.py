@@ -89,6 +89,8 @@ class Scan:
     async def close(self) -> None:
         """After `run` was ended. Returns when no thread and no process is left, or a disk does not answer for 5 s."""
         self._watch.close()
+        for turned in self._turned:
+            turned.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await asyncio.to_thread(self._hasher.close)
@@ -249,6 +251,8 @@ class Scan:
             self._tell(await self._database.write(apply_report, report, self._clock.now()))
         for place, name in report.dropped:
             self._underway.drop(place, name)
+        for reason in report.unfit:
+            self._omissions.refused(report.share, reason)
         self._underway.add(report.fresh)
         self._hasher.submit(report.fresh)
         self._note_presence(report)
@@ -320,6 +324,7 @@ class Scan:
         self.agenda.forget(share)
         self._underway.forget(share)
         self._watch.leave(Place(share, b""))
+        self._survey.forget(share)
         self.absent.discard(share)
         for walk in [walk for walk in self._walks if walk.place.share == share]:
             self._walks.remove(walk)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from common.content.names import is_relative_path
 from common.ids import EMPTY_FILE_ID
 from common.runtime.clock import Clock
+from common.wire.scalars import MAX_INT
 from peer.shares.agenda import Place
 from peer.shares.comparison import Row, compare, state_of_absent
 from peer.shares.disk import lstat, open_folder, signed
@@ -48,6 +49,11 @@ class Survey:
         self._underway = underway
         self._sighted: dict[tuple[Place, bytes], tuple[Seen, float]] = {}
         self._identities: dict[int, tuple[int, int]] = {}
+
+    def forget(self, share: int) -> None:
+        """Nothing of this share matters any more. Called while no look is going on."""
+        self._identities.pop(share, None)
+        self._sighted = {key: sight for key, sight in self._sighted.items() if key[0].share != share}
 
     def look(self, place: Place, names: Collection[bytes]) -> Report:
         """Looks at some names of one folder."""
@@ -169,7 +175,10 @@ class Survey:
         for file, row in difference.fresh:
             if row is not None and row.state == State.HERE and row.proven:
                 report.changed.append(row.id)
-            if self._is_underway(place, file) or not self._fits(share, place, file):
+            if self._is_underway(place, file):
+                continue
+            if objection := self._objection(share, place, file):
+                report.unfit.append(objection)
                 continue
             wait = self._settles_in(place, file)
             if wait > 0:
@@ -185,11 +194,14 @@ class Survey:
         being_hashed = self._underway(place).get(file.name)
         return being_hashed is not None and being_hashed[1:4] == file[1:4]
 
-    def _fits(self, share: Share, place: Place, file: Seen) -> bool:
-        """Whether the wire can tell of it."""
+    def _objection(self, share: Share, place: Place, file: Seen) -> str:
+        """Why the wire could not tell of a file, empty if it could."""
+        if file.size > MAX_INT:
+            return "too_large"
         if len(place.folder) + len(file.name) < SURELY_SHORT:
-            return True
-        return is_relative_path(catalogue_path(share.label, share.is_folder, place.folder, file.name))
+            return ""
+        path = catalogue_path(share.label, share.is_folder, place.folder, file.name)
+        return "" if is_relative_path(path) else "path_too_long"
 
     def _settles_in(self, place: Place, file: Seen) -> float:
         now, key = self._clock.monotonic(), (place, file.name)

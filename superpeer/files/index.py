@@ -4,9 +4,8 @@ Guarantees: after every commit each listing is what `listing.py` makes of the en
 searched is the listing's; a file that nobody offers any more is gone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -18,11 +17,9 @@ from common.wire.scalars import MAX_INT
 from superpeer.database.connections import Database
 from superpeer.database.tables import entries, facts, files, listings, peers
 from superpeer.files.catalogue import Held, columns
-from superpeer.files.listing import groups, listing
+from superpeer.files.relisting import Row, batches, extend, offers, recount, relist
 from superpeer.files.visible import ANYONE, audiences, visible
 
-T = TypeVar("T")
-BATCH = 500  # keys a statement
 DOWNLOADS = "downloads"  # the fact that counts all of them, whatever became of the files
 
 
@@ -92,43 +89,33 @@ class Index:
         self, connection: AsyncConnection, peer_n: int, delta: CatalogueDelta, round_: int, now: float
     ) -> Change:
         left = await _remove(connection, peer_n, delta.remove)
-        numbers: dict[str, int] = {}
+        came: list[Row] = []
         if delta.add:
             numbers = await _files(connection, delta.add)
-            left += await _add(connection, peer_n, delta.add, numbers, round_, now)
+            own = {"peer_n": peer_n, "round": round_, "announced_at": now}
+            rows = [{**columns(entry), **own, "file_n": numbers[entry.id]} for entry in delta.add]
+            replaced, came = await _clear(connection, peer_n, rows)
+            left += replaced
+            had = await offers(connection, peer_n, {row["file_n"] for row in came})
+            await _write(connection, rows)
         if delta.complete:
             left += await _delete(connection, entries.c.peer_n == peer_n, entries.c.round < round_)
         known = audiences(ANYONE)
         gone = await _no_longer_offered(connection, peer_n, {place.file_n for place in left if place.audience in known})
-        await relist(connection, {place.file_n for place in left}.union(numbers.values()))
+        anew = {place.file_n for place in left}
+        await relist(connection, anew)
+        if came:
+            await extend(connection, peer_n, [row for row in came if row["file_n"] not in anew], had)
         return Change([entry.id for entry in delta.add if entry.audience in known], gone)
 
     async def recount(self, connection: AsyncConnection, peer_ns: Sequence[int]) -> None:
         """Finds the sources online anew for all that these peers offer."""
-        theirs = sa.select(entries.c.file_n).where(entries.c.peer_n.in_(peer_ns))
-        online = (
-            sa.select(entries.c.peer_n)
-            .select_from(entries.join(peers))
-            .where(
-                entries.c.file_n == listings.c.file_n,
-                entries.c.audience == listings.c.audience,
-                entries.c.size == listings.c.size,
-                peers.c.online,
-            )
-        )
-        column = entries.c.peer_n
-        await connection.execute(
-            listings.update()
-            .where(listings.c.file_n.in_(theirs))
-            .values(
-                online_sources=online.with_only_columns(sa.func.count(sa.distinct(column))).scalar_subquery(),
-                source_n=online.with_only_columns(sa.func.min(column)).scalar_subquery(),
-            )
-        )
+        await recount(connection, peer_ns)
 
     async def withdraw(self, connection: AsyncConnection, peer_n: int) -> None:
         """Takes all entries of a peer away."""
-        await relist(connection, {place.file_n for place in await _delete(connection, entries.c.peer_n == peer_n)})
+        left = await _delete(connection, entries.c.peer_n == peer_n)
+        await relist(connection, {place.file_n for place in left})
 
     async def count_downloads(self, counts: dict[int, int]) -> None:
         """Adds downloads, by file number."""
@@ -164,18 +151,11 @@ def bounded(sum_: float | None) -> int:
     return int(min(sum_ or 0.0, MAX_INT))
 
 
-def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
-    """The items in lists of at most `size`."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
 async def _delete(connection: AsyncConnection, *conditions: sa.ColumnElement[bool]) -> list[Place]:
     result = await connection.execute(
         entries.delete().where(*conditions).returning(entries.c.file_n, entries.c.audience)
     )
-    return [Place(*row) for row in result]
+    return [Place(*row) for row in result.all()]
 
 
 async def _remove(connection: AsyncConnection, peer_n: int, paths: Iterable[str]) -> list[Place]:
@@ -198,26 +178,33 @@ async def _files(connection: AsyncConnection, added: list[Entry]) -> dict[str, i
     return numbers
 
 
-async def _add(
-    connection: AsyncConnection, peer_n: int, added: list[Entry], numbers: dict[str, int], round_: int, now: float
-) -> list[Place]:
-    """Writes the entries; returns what stood at their paths before."""
-    before: list[Place] = []
-    for batch in batches(entry.path for entry in added):
-        query = sa.select(entries.c.file_n, entries.c.audience)
-        rows = await connection.execute(query.where(entries.c.peer_n == peer_n, entries.c.path.in_(batch)))
-        before += [Place(*row) for row in rows]
-    own = {"peer_n": peer_n, "round": round_, "announced_at": now}
-    new = [{**columns(entry), **own, "file_n": numbers[entry.id]} for entry in added]
+async def _clear(connection: AsyncConnection, peer_n: int, rows: list[Row]) -> tuple[list[Place], list[Row]]:
+    """Takes other files away from the paths of these entries.
+
+    Returns the places of all that is replaced or changed by them, and the entries that are not there just so.
+    """
+    standing: dict[str, Any] = {}
+    for batch in batches(row["path"] for row in rows):
+        query = sa.select(entries).where(entries.c.peer_n == peer_n, entries.c.path.in_(batch))
+        standing |= {row["path"]: row for row in (await connection.execute(query)).mappings().all()}
+    came = [row for row in rows if not _same(standing.get(row["path"]), row)]
+    replaced = [(standing[row["path"]], row) for row in came if row["path"] in standing]
+    # A new content is a new announcement, and stands behind those who had it before.
+    await _remove(connection, peer_n, [row["path"] for old, row in replaced if old["file_n"] != row["file_n"]])
+    return [Place(old["file_n"], old["audience"]) for old, _ in replaced], came
+
+
+def _same(standing: Any | None, row: Row) -> bool:
+    own = ("round", "announced_at")
+    return standing is not None and all(standing[key] == value for key, value in row.items() if key not in own)
+
+
+async def _write(connection: AsyncConnection, rows: list[Row]) -> None:
+    """Writes entries; what stands at the path of one is of the same file."""
     statement = insert(entries)
     kept = ("peer_n", "path", "announced_at")
-    fresh: dict[str, sa.ColumnElement[Any]] = {
-        column: statement.excluded[column] for column in new[0] if column not in kept
-    }
-    same = statement.excluded.file_n == entries.c.file_n
-    fresh["announced_at"] = sa.case((same, entries.c.announced_at), else_=statement.excluded.announced_at)
-    await connection.execute(statement.on_conflict_do_update(index_elements=["peer_n", "path"], set_=fresh), new)
-    return before
+    fresh = {name: statement.excluded[name] for name in rows[0] if name not in kept}
+    await connection.execute(statement.on_conflict_do_update(index_elements=["peer_n", "path"], set_=fresh), rows)
 
 
 async def _no_longer_offered(connection: AsyncConnection, peer_n: int, candidates: Iterable[int]) -> list[str]:
@@ -230,73 +217,3 @@ async def _no_longer_offered(connection: AsyncConnection, peer_n: int, candidate
         query = sa.select(files.c.id).where(files.c.n.in_(batch), files.c.n.not_in(still))
         gone += [row.id for row in await connection.execute(query)]
     return gone
-
-
-_ENTRY = (
-    sa.select(
-        *(
-            entries.c[name]
-            for name in (
-                "peer_n",
-                "file_n",
-                "name",
-                "size",
-                "category",
-                "tags",
-                "mime",
-                "modified",
-                "manifest",
-                "audience",
-                "announced_at",
-            )
-        ),
-        files.c.downloads,
-        peers.c.online,
-    )
-    .select_from(entries.join(files).join(peers))
-    .order_by(entries.c.announced_at, entries.c.n)
-)
-
-
-async def relist(connection: AsyncConnection, file_ns: Iterable[int]) -> None:
-    """Makes the listings of these files anew, and drops files without entries."""
-    for batch in batches(file_ns):
-        announced = await connection.execute(_ENTRY.where(entries.c.file_n.in_(batch)))
-        wanted = {key: listing(group) for key, group in groups(announced).items()}
-        columns_ = (listings.c.n, listings.c.file_n, listings.c.audience, listings.c.text)
-        rows = (await connection.execute(sa.select(*columns_).where(listings.c.file_n.in_(batch)))).all()
-        texts = {key: row["text"] for key, row in wanted.items()}
-        same = [row.n for row in rows if texts.get((row.file_n, row.audience)) == row.text]
-        await connection.execute(_TEXT_OUT, {"file_ns": batch, "same": same})
-        await _drop(connection, batch, [row.n for row in rows if (row.file_n, row.audience) not in wanted], wanted)
-        await _list(connection, list(wanted.values()))
-        await connection.execute(_TEXT_IN, {"file_ns": batch, "same": same})
-
-
-async def _drop(
-    connection: AsyncConnection, file_ns: list[int], stale: list[int], kept: Iterable[tuple[int, str]]
-) -> None:
-    if stale:
-        await connection.execute(listings.delete().where(listings.c.n.in_(stale)))
-    orphans = set(file_ns).difference(file_n for file_n, _ in kept)
-    if orphans:
-        await connection.execute(files.delete().where(files.c.n.in_(orphans)))
-
-
-async def _list(connection: AsyncConnection, wanted: list[dict[str, Any]]) -> None:
-    if wanted:
-        statement = insert(listings)
-        fresh = {name: statement.excluded[name] for name in wanted[0]}
-        await connection.execute(
-            statement.on_conflict_do_update(index_elements=["file_n", "audience"], set_=fresh), wanted
-        )
-
-
-# The text of each listing in FTS5's own form. What leaves has to be named as it was, so it goes before it changes.
-_CHANGED = "FROM listings WHERE file_n IN :file_ns AND n NOT IN :same"
-_TEXT_OUT, _TEXT_IN = (
-    sa.text(f"INSERT INTO listing_text({into}) SELECT {what} {_CHANGED}").bindparams(
-        sa.bindparam("file_ns", expanding=True), sa.bindparam("same", expanding=True)
-    )
-    for into, what in (("listing_text, rowid, text", "'delete', n, text"), ("rowid, text", "n, text"))
-)

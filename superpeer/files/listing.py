@@ -74,6 +74,26 @@ def listing(entries: list[Any]) -> dict[str, Any]:
     }
 
 
+def extended(old: dict[str, Any], came: list[dict[str, Any]], *, newcomer: bool, online: bool) -> dict[str, Any]:
+    """The listing's columns after entries of one peer came to those it was made of, all agreeing about the size.
+
+    `newcomer`: the peer was no source before. What `listing` makes of all entries, without looking at all.
+    """
+    names = dict.fromkeys([old["name"], *words_of(old["names"]), *(row["name"] for row in came)])
+    tags = dict.fromkeys([*words_of(old["tags"]), *(tag for row in came for tag in words_of(row["tags"]))])
+    shown_names, shown_tags = list(names)[: MAX_NAMES + 1], list(tags)[:MAX_TAGS]
+    online_ns = {old["source_n"], came[0]["peer_n"] if online else None} - {None}
+    return {column: value for column, value in old.items() if column != "n"} | {
+        "names": stored(shown_names[1:]),
+        "tags": stored(shown_tags),
+        "manifest": old["manifest"] or next((row["manifest"] for row in came if row["manifest"]), None),
+        "sources": old["sources"] + newcomer,
+        "online_sources": old["online_sources"] + (newcomer and online),
+        "source_n": min(online_ns, default=None),
+        "text": searchable(shown_names, shown_tags, old["category"]),
+    }
+
+
 def stored(words: list[str]) -> str:
     """Strings as one column holds them: a JSON array. Mostly there are none."""
     return msgspec.json.encode(words).decode() if words else "[]"

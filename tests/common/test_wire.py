@@ -52,7 +52,6 @@ def test_unknown_keys_are_ignored() -> None:
         {"size": None},
         {"modified": "yesterday"},
         {"modified": 1_700_000_000},
-        {"modified": "2023-11-14T22:13:20"},
         {"mime": "x" * 128},
         {"category": "x" * 65},
         {"tags": "word"},
@@ -69,7 +68,7 @@ def test_an_entry_out_of_bounds_is_refused(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("text", ["2023-11-14T22:13:20Z", "2023-11-14T23:13:20+01:00", "2023-11-14T22:13:20.000Z"])
-def test_a_time_says_where_it_is_meant(text: str) -> None:
+def test_a_time_is_read_wherever_it_was_told(text: str) -> None:
     moment = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert msgspec.convert(ENTRY | {"modified": text}, Entry).modified == moment
     registration = {"filename": "a", "hash": HASH, "size": 1, "modified": text}

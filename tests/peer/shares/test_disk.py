@@ -188,3 +188,4 @@ def test_a_folder_path_gives_the_same_folders_as_opening_each(tmp_path: Path) ->
 
 def test_numbers_of_64_bits_fit_into_the_database() -> None:
     assert [signed(number) for number in (0, 5, 2**63 - 1, 2**63, 2**64 - 1)] == [0, 5, 2**63 - 1, -(2**63), -1]
+    assert [signed(number) for number in (-(2**63), -(2**63) - 1, 2**70 + 3)] == [-(2**63), 2**63 - 1, 3]

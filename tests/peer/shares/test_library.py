@@ -535,3 +535,23 @@ def _socket(path: Path) -> socket.socket:
     finally:
         os.close(here)
     return listener
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder with one file that nobody can delete, not even root."""
+    folder = tmp_path / "fixed"
+    write(folder / "file", "fixed")
+    command = f"mount --bind '{folder}' '{folder}' && mount -o remount,bind,ro '{folder}'"
+    if subprocess.run(command, shell=True, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a folder read-only")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+async def test_what_cannot_be_deleted_is_unshared_and_that_is_said(shelf: Shelf, read_only: Path) -> None:
+    kept = await shelf.open(shares=(str(read_only),))
+    assert await kept.names() == ["fixed/file"]
+    with pytest.raises(Forbidden, match="was not deleted: fixed/file: Read-only file system"):
+        await kept.library.unshare(sha256("fixed"), delete=True)
+    assert (await kept.names(), (read_only / "file").exists()) == ([], True)

@@ -49,6 +49,8 @@ def test_pages(connection: sqlite3.Connection) -> None:
         ("%", []),
         ("_", []),
         ("'; DROP TABLE entry", []),
+        ("\ud800", []),
+        ("\0", []),
         ("  ", ["novel.txt", "song.flac", "So What.mp3"]),
     ],
 )

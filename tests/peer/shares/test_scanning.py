@@ -1,6 +1,7 @@
 """A library and the disk: what is there is offered, what changes follows, nothing is hashed without need."""
 
 import asyncio
+import logging
 import os
 import shutil
 import subprocess
@@ -121,13 +122,13 @@ async def test_a_file_that_grows_counts_only_once_it_rests(shelf: Shelf) -> None
 
 
 async def test_files_from_the_future_and_from_long_ago(shelf: Shelf) -> None:
-    for name, time in (("future", 2**33), ("past", 1), ("before 1970", -(10**8))):
+    for name, time in (("future", 2**33), ("year 2400", 13_569_465_600), ("past", 1), ("before 1970", -(10**8))):
         write(shelf.share / name, name)
         os.utime(shelf.share / name, (time, time))
     kept = await shelf.open()
-    assert await kept.names() == ["share/before 1970", "share/future", "share/past"]
+    assert await kept.names() == ["share/before 1970", "share/future", "share/past", "share/year 2400"]
     os.utime(shelf.share / "future", (2**33 + 5, 2**33 + 5))
-    await kept.eventually(lambda: kept.library.hashed == 4)
+    await kept.eventually(lambda: kept.library.hashed == 5)
 
 
 async def test_a_renamed_file_is_not_hashed_again(shelf: Shelf) -> None:
@@ -305,8 +306,8 @@ async def test_a_root_that_gave_way_to_an_empty_folder_is_a_disk_that_is_away(sh
     shelf.share.rename(shelf.folder / "disk")
     shelf.share.mkdir()
     kept.library._scan.sweep()
-    await kept.until()
-    assert (kept.library.shared_files, kept.library._scan.absent) == (50, {1})
+    await kept.eventually(lambda: kept.library._scan.absent == {1})
+    assert (kept.library.shared_files, await kept.names()) == (50, [])
     shelf.share.rmdir()
     (shelf.folder / "disk").rename(shelf.share)
     await kept.library._upkeep.tick()
@@ -421,3 +422,40 @@ async def test_a_tree_of_five_thousand_files(shelf: Shelf) -> None:
     await kept.eventually(lambda: kept.library.hashed >= 2 * (5000 - 250))
     await kept.library.quiet()
     assert kept.library.shared_files == 5000
+
+
+async def test_a_database_without_room_is_no_end(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.runtime.tasks.FIRST_BACKOFF", 0.01)
+    shelf.share.mkdir()
+    kept = await shelf.open()
+    limit = "PRAGMA max_page_count = {}"
+    await kept.library._database.write(lambda connection: connection.execute(limit.format(40)).fetchall())
+    plant(shelf.share, 400)
+    await kept.eventually(lambda: kept.library._jobs.states()[0].failures > 0)
+    assert kept.library.shared_files < 400
+    assert (await kept.library.search("", "")).count >= 0
+    await kept.library._database.write(lambda connection: connection.execute(limit.format(40_000)).fetchall())
+    await kept.eventually(lambda: kept.library.shared_files == 400)
+
+
+async def test_what_the_wire_cannot_tell_of_is_left_out_and_counted(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "shoal.shares")
+    write(shelf.share / "file")
+    fd = os.open(shelf.share, os.O_RDONLY)
+    for _ in range(6):
+        os.mkdir(b"\xff" * 250, dir_fd=fd)
+        inner = os.open(b"\xff" * 250, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    os.close(os.open("too deep", os.O_CREAT, dir_fd=fd))
+    os.close(fd)
+    kept = await shelf.open()
+    assert await kept.names() == ["share/file"]
+    assert kept.library._scan._omissions.of(1) == {"path_too_long": 1}
+    for _ in range(2):
+        kept.library._scan.sweep()
+        await kept.library.quiet()
+    told = [record for record in caplog.records if record.message == "not everything is offered"]
+    assert [record.path_too_long for record in told] == [1]  # type: ignore[attr-defined]

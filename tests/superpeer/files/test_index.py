@@ -62,6 +62,13 @@ async def test_the_first_who_announced_a_content_owns_it_whatever_stood_at_the_p
     assert (found.owner, found.filename, found.names) == ("q", "b.txt", ["a.txt"])
 
 
+async def test_a_clock_that_goes_back_makes_nobody_the_first(books: Library) -> None:
+    await books.announce("p", entry("a.txt", "same"))
+    books.clock.advance(-1000)
+    await books.announce("q", entry("b.txt", "same"))
+    assert (await shown(books, "same")).owner == "p"
+
+
 async def test_announced_again_an_entry_keeps_its_time_and_a_new_content_gets_its_own(books: Library) -> None:
     await books.announce("p", entry("a.txt", "one"))
     before = (await shown(books, "one")).upload_time
@@ -359,7 +366,7 @@ async def happen(books: Library, event: tuple[Any, ...]) -> None:
 def check(books: Library) -> None:
     """Every guarantee at the head of the module, read from what is committed."""
     books_of = "SELECT e.*, f.downloads, p.online FROM entries e JOIN files f ON f.n = e.file_n JOIN peers p"
-    columns, rows = _table(books, f"{books_of} ON p.n = e.peer_n ORDER BY e.announced_at, e.n")
+    columns, rows = _table(books, f"{books_of} ON p.n = e.peer_n ORDER BY e.n")
     entries = [type("Row", (), dict(zip(columns, row, strict=True))) for row in rows]
     wanted = {key: listing(group) for key, group in groups(entries).items()}
     columns, rows = _table(books, "SELECT * FROM listings")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from superpeer.files.listing import (
     MAX_NAMES,
     MAX_TAGS,
+    extended,
     extension_of,
     fold,
     groups,
@@ -170,6 +171,38 @@ def test_the_first_manifest_is_shown() -> None:
 def test_the_time_is_that_of_the_first_announcement() -> None:
     made = listing([Row(announced_at=5.0, modified=1.0), Row(announced_at=9.0, modified=2.0)])
     assert (made["upload_time"], made["modified"]) == (5.0, 1.0)
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "peer_n": st.integers(1, 3),
+            "name": st.sampled_from(["a.txt", "b.txt", "ü"]),
+            "tags": st.sampled_from(["[]", '["x"]', '["y","x"]']),
+            "manifest": st.sampled_from([None, "m1", "m2"]),
+        }
+    ).map(lambda values: Row(**values)),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(ROWS, ROWS, st.booleans())
+def test_extended_is_what_all_entries_together_make(before: list[Row], after: list[Row], online: bool) -> None:
+    before = [row._replace(online=row.peer_n == 1) for row in before]
+    after = [row._replace(peer_n=2, online=online) for row in after]
+    before = [row._replace(online=online if row.peer_n == 2 else row.online) for row in before]
+    newcomer = all(row.peer_n != 2 for row in before)
+    made = extended({"n": 9, **listing(before)}, [row._asdict() for row in after], newcomer=newcomer, online=online)
+    assert made == listing([*before, *after])
+
+
+def test_extended_is_bounded_as_well() -> None:
+    old = listing([Row(name=f"{n}", tags=stored([f"t{n}"])) for n in range(60)])
+    came = [Row(2, f"new{n}", tags=stored([f"new{n}"]))._asdict() for n in range(60)]
+    made = extended(old, came, newcomer=True, online=False)
+    assert len(json.loads(made["names"])) == MAX_NAMES
+    assert len(json.loads(made["tags"])) == MAX_TAGS
 
 
 def test_the_text_has_a_line_for_each_name_tag_and_category() -> None:
