@@ -52,6 +52,7 @@ VERSION = version("shoal")
 DATABASE_FILE = "superpeer.sqlite"
 WRITE_BEHIND = 5.0  # seconds
 EXPIRY = 1.0
+FOLLOW = 0.5
 
 
 @lru_cache(maxsize=4096)
@@ -126,6 +127,8 @@ class SuperPeer:
         jobs.every("forget absent peers", self._settings.cleanup_interval, self._forget)
         jobs.every("write behind", WRITE_BEHIND, self._write_behind, delay=WRITE_BEHIND)
         jobs.every("statistics", 1.0, self._statistics.tick)
+        jobs.every("follow the index", FOLLOW, self._shelf.follow)
+        jobs.every("forget changes", self._settings.cleanup_interval, self._shelf.forget_changes)
         return jobs
 
     async def open(self) -> None:

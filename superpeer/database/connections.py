@@ -7,26 +7,27 @@ that is damaged or of a newer version is refused untouched.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from common import errors
 from common.database.sqlite import DatabaseUnusable
 
 log = logging.getLogger("shoal.database")
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Work = Callable[Concatenate[sa.Connection, P], T]
 _unfinished: set[asyncio.Task[Any]] = set()
 
 BUSY_TIMEOUT = 5.0  # seconds that a writer waits for another process
 READERS = 4
-HEAD = "0001"
+HEAD = "0002"
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # The index can be announced again, so a power cut may lose its last moment; a killed process loses nothing.
@@ -40,53 +41,66 @@ PRAGMAS = (
 
 
 class Database:
-    """One writer and several readers of one SQLite file."""
+    """One writer and several readers of one SQLite file, each in a thread of its own.
+
+    Work is a plain function of a connection: its statements follow each other without a way through the loop.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._readers = _engine(path, READERS, begin=None)
+        self._readers = _engine(path, READERS, begin="BEGIN")
         self._writer = _engine(path, 1, begin="BEGIN IMMEDIATE")
-        self._writing = asyncio.Lock()
+        self._reading = ThreadPoolExecutor(READERS, "database-reader")
+        self._writing = ThreadPoolExecutor(1, "database-writer")
         self._closed = False
 
     async def open(self) -> None:
         """Creates or upgrades the schema. Raises DatabaseUnusable."""
         await asyncio.to_thread(_inspect, self.path)
         try:
-            async with self._writer.connect() as connection:
-                await connection.run_sync(_upgrade)
-                await connection.commit()
+            await _in(self._writing, self._written, _upgrade)
         except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
             await self.close()
             raise DatabaseUnusable(self.path, _reason(error)) from error
 
     async def close(self) -> None:
-        """Ends the transaction that is running, then closes every connection."""
-        async with self._writing:
-            self._closed = True
-            await self._readers.dispose()
-            await self._writer.dispose()
+        """Ends the transactions that are running, refuses those that wait, then closes every connection."""
+        self._closed = True
+        for threads, engine in ((self._writing, self._writer), (self._reading, self._readers)):
+            await asyncio.to_thread(threads.shutdown)
+            engine.dispose()
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reading; each statement sees all that was committed before it."""
+    async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `work(connection, …)`, which sees one state of the database, the newest. Raises Unavailable."""
+        self._check_open()
         with _refusing():
-            self._check_open()
-            async with self._readers.connect() as connection:
-                yield connection
+            return await _in(self._reading, self._read, work, *args, **kwargs)
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction; committed when the block ends without an error, else rolled back."""
+    async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `work(connection, …)` as one transaction after those begun before. Raises Unavailable, NoSpace.
+
+        Once begun it is done to its end, whether or not its caller still waits.
+        """
+        self._check_open()
         with _refusing():
-            async with self._writing:
-                self._check_open()
-                async with self._writer.begin() as connection:
-                    yield connection
+            return await _in(self._writing, self._written, work, *args, **kwargs)
+
+    def _read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._readers.connect() as connection:
+            return work(connection, *args, **kwargs)
+
+    def _written(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check_open()  # again: it may have waited for its turn
+        with self._writer.begin() as connection:
+            return work(connection, *args, **kwargs)
 
     def _check_open(self) -> None:
         if self._closed:
             raise errors.Unavailable("shutting_down", "The super-peer is stopping.")
+
+
+async def _in(threads: ThreadPoolExecutor, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, partial(work, *args, **kwargs))
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
@@ -127,28 +141,23 @@ def _reason(error: Exception) -> str:
     return str(error.orig) if isinstance(error, sa.exc.DBAPIError) else str(error)
 
 
-def _engine(path: Path, size: int, begin: str | None) -> AsyncEngine:
-    """`begin` opens transactions; without it each statement stands by itself."""
-    engine = create_async_engine(
-        sa.URL.create("sqlite+aiosqlite", database=str(path)),
-        poolclass=AsyncAdaptedQueuePool,
+def _engine(path: Path, size: int, begin: str) -> sa.Engine:
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)),
+        poolclass=sa.QueuePool,
         pool_size=size,
         max_overflow=0,
-        connect_args={"timeout": BUSY_TIMEOUT, "isolation_level": None},
+        connect_args={"timeout": BUSY_TIMEOUT, "isolation_level": None, "check_same_thread": False},
     )
 
-    @sa.event.listens_for(engine.sync_engine, "connect")
+    @sa.event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
         for pragma in PRAGMAS:
-            cursor.execute(pragma)
-        cursor.close()
+            connection.execute(pragma)
 
-    if begin is not None:
-
-        @sa.event.listens_for(engine.sync_engine, "begin")
-        def begin_transaction(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(begin)
+    @sa.event.listens_for(engine, "begin")
+    def begin_transaction(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
 
     return engine
 

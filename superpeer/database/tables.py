@@ -88,13 +88,17 @@ listings = sa.Table(
     sa.Column("sources", sa.Integer, nullable=False),
     sa.Column("online_sources", sa.Integer, nullable=False),
     sa.Column("source_n", Number),  # one of those online
-    sa.Column("text", sa.Text, nullable=False),  # what is searched; SQLite's `listing_text` is made of it
+    sa.Column("text", sa.Text, nullable=False),  # what is searched
     sa.UniqueConstraint("file_n", "audience", name="one_listing_an_audience"),
-    sa.Index("listings_by_name", "sort_name", "n"),
-    sa.Index("listings_by_size", "size", "n"),
-    sa.Index("listings_by_date", "upload_time", "n"),
-    sa.Index("listings_by_downloads", "downloads", "n"),
-    sa.Index("listings_by_popularity", "online_sources", "downloads", "n"),
+    sqlite_autoincrement=True,
+)
+
+# One row for each change of a listing, written by triggers: what searches in memory follows them.
+listing_changes = sa.Table(
+    "listing_changes",
+    metadata,
+    sa.Column("n", Number, primary_key=True, autoincrement=True),
+    sa.Column("listing_n", Number, nullable=False),
     sqlite_autoincrement=True,
 )
 

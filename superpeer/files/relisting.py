@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from superpeer.database.tables import entries, files, listings, peers
 from superpeer.files.listing import extended, groups, listing
@@ -36,40 +35,37 @@ def batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
         yield batch
 
 
-async def offers(connection: AsyncConnection, peer_n: int, file_ns: Iterable[int]) -> set[Offer]:
+def offers(connection: sa.Connection, peer_n: int, file_ns: Iterable[int]) -> set[Offer]:
     """What a peer offers of these files."""
     found: set[Offer] = set()
     query = sa.select(entries.c.file_n, entries.c.audience, entries.c.size).where(entries.c.peer_n == peer_n)
     for batch in batches(file_ns):
-        rows = await connection.execute(query.where(entries.c.file_n.in_(batch)))
+        rows = connection.execute(query.where(entries.c.file_n.in_(batch)))
         found |= {Offer(*row) for row in rows.all()}
     return found
 
 
-async def relist(connection: AsyncConnection, file_ns: Iterable[int]) -> None:
+def relist(connection: sa.Connection, file_ns: Iterable[int]) -> None:
     """Makes the listings of these files anew, and drops files without entries."""
     for batch in batches(file_ns):
-        announced = (await connection.execute(_ENTRY.where(entries.c.file_n.in_(batch)))).all()
+        announced = (connection.execute(_ENTRY.where(entries.c.file_n.in_(batch)))).all()
         wanted = {key: listing(group) for key, group in groups(announced).items()}
-        old = await _listed(connection, batch)
-        same = {row["n"] for key, row in old.items() if key in wanted and wanted[key]["text"] == row["text"]}
-        await _text(connection, _OUT, {row["n"] for row in old.values()} - same)
-        await _drop(connection, [row["n"] for key, row in old.items() if key not in wanted])
-        await _write(connection, list(wanted.values()))
-        await _text(connection, _IN, {row["n"] for row in (await _listed(connection, batch)).values()} - same)
+        old = _listed(connection, batch)
+        _drop(connection, [row["n"] for key, row in old.items() if key not in wanted])
+        _write(connection, list(wanted.values()))
         orphans = set(batch).difference(file_n for file_n, _ in wanted)
-        await connection.execute(files.delete().where(files.c.n.in_(orphans)))
+        connection.execute(files.delete().where(files.c.n.in_(orphans)))
 
 
-async def extend(connection: AsyncConnection, peer_n: int, came: Sequence[Row], had: set[Offer]) -> None:
+def extend(connection: sa.Connection, peer_n: int, came: Sequence[Row], had: set[Offer]) -> None:
     """Lists entries of one peer that came and took nobody's place; `had` is what it offered before them."""
-    online = bool(await connection.scalar(sa.select(peers.c.online).where(peers.c.n == peer_n)))
+    online = bool(connection.scalar(sa.select(peers.c.online).where(peers.c.n == peer_n)))
     by_key: dict[Key, list[Row]] = {}
     for row in came:
         by_key.setdefault((row["file_n"], row["audience"]), []).append(row)
     anew: set[int] = set()
     for batch in batches({file_n for file_n, _ in by_key}):
-        old = await _listed(connection, batch)
+        old = _listed(connection, batch)
         alike = {key for key in old.keys() & by_key if all(row["size"] == old[key]["size"] for row in by_key[key])}
         anew |= {key[0] for key in by_key.keys() - alike} & set(batch)
         wanted = {
@@ -77,14 +73,11 @@ async def extend(connection: AsyncConnection, peer_n: int, came: Sequence[Row], 
             for key in alike
             if key[0] not in anew
         }
-        stale = {old[key]["n"] for key, row in wanted.items() if row["text"] != old[key]["text"]}
-        await _text(connection, _OUT, stale)
-        await _write(connection, list(wanted.values()))
-        await _text(connection, _IN, stale)
-    await relist(connection, anew)
+        _write(connection, list(wanted.values()))
+    relist(connection, anew)
 
 
-async def recount(connection: AsyncConnection, peer_ns: Sequence[int]) -> None:
+def recount(connection: sa.Connection, peer_ns: Sequence[int]) -> None:
     """Finds the sources online anew for all that these peers offer."""
     theirs = sa.select(entries.c.file_n).where(entries.c.peer_n.in_(peer_ns))
     online = (
@@ -98,7 +91,7 @@ async def recount(connection: AsyncConnection, peer_ns: Sequence[int]) -> None:
         )
     )
     count, least = sa.func.count(sa.distinct(entries.c.peer_n)), sa.func.min(entries.c.peer_n)
-    await connection.execute(
+    connection.execute(
         listings.update()
         .where(listings.c.file_n.in_(theirs))
         .values(
@@ -119,35 +112,19 @@ _ENTRY = (
 )
 
 
-async def _listed(connection: AsyncConnection, file_ns: list[int]) -> dict[Key, Row]:
+def _listed(connection: sa.Connection, file_ns: list[int]) -> dict[Key, Row]:
     """The listings of these files as they stand."""
-    rows = await connection.execute(sa.select(listings).where(listings.c.file_n.in_(file_ns)))
+    rows = connection.execute(sa.select(listings).where(listings.c.file_n.in_(file_ns)))
     return {(row["file_n"], row["audience"]): dict(row) for row in rows.mappings().all()}
 
 
-async def _drop(connection: AsyncConnection, ns: list[int]) -> None:
+def _drop(connection: sa.Connection, ns: list[int]) -> None:
     if ns:
-        await connection.execute(listings.delete().where(listings.c.n.in_(ns)))
+        connection.execute(listings.delete().where(listings.c.n.in_(ns)))
 
 
-async def _write(connection: AsyncConnection, rows: list[Row]) -> None:
+def _write(connection: sa.Connection, rows: list[Row]) -> None:
     if rows:
         statement = insert(listings)
         fresh = {name: statement.excluded[name] for name in rows[0]}
-        await connection.execute(
-            statement.on_conflict_do_update(index_elements=["file_n", "audience"], set_=fresh), rows
-        )
-
-
-# The text of each listing in FTS5's own form. What leaves has to be named as it was, so it goes before it changes.
-_OUT, _IN = (
-    sa.text(f"INSERT INTO listing_text({into}) SELECT {what} FROM listings WHERE n IN :ns").bindparams(
-        sa.bindparam("ns", expanding=True)
-    )
-    for into, what in (("listing_text, rowid, text", "'delete', n, text"), ("rowid, text", "n, text"))
-)
-
-
-async def _text(connection: AsyncConnection, statement: sa.TextClause, ns: set[int]) -> None:
-    if ns:
-        await connection.execute(statement, {"ns": sorted(ns)})
+        connection.execute(statement.on_conflict_do_update(index_elements=["file_n", "audience"], set_=fresh), rows)

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common import errors
 from common.http.addresses import url_host
@@ -15,7 +14,7 @@ from superpeer.database.tables import entries, facts, files, listings, peers
 from superpeer.files.index import DOWNLOADS, bounded, sum_of
 from superpeer.files.listing import words_of
 from superpeer.files.search import FixedResults, SearchQuery
-from superpeer.files.search_sqlite import COUNTED, Found, best, walk
+from superpeer.files.search_memory import COUNTED, Found, Position, Search, forget_changes
 from superpeer.files.visible import ANYONE, Asker, visible
 
 
@@ -36,6 +35,13 @@ class Totals(NamedTuple):
     downloads: int
 
 
+class Shown(NamedTuple):
+    """Listings in order, and what is shown of them."""
+
+    found: Found
+    infos: dict[int, FileInfo]
+
+
 class Holder(NamedTuple):
     """A peer that announced a file. `n` is the peer's number."""
 
@@ -50,6 +56,15 @@ class Shelf:
         self._database = database
         self._clock = clock
         self._fixed = FixedResults()
+        self._search = Search()
+
+    async def follow(self) -> None:
+        """Takes up what changed in the index before somebody searches."""
+        await self._database.read(self._search.follow)
+
+    async def forget_changes(self) -> None:
+        """Throws away what nobody has to follow any more."""
+        await self._database.write(forget_changes)
 
     async def search(self, query: SearchQuery, asker: Asker = ANYONE) -> SearchAnswer:
         """One page of results with what stands around it."""
@@ -59,40 +74,45 @@ class Shelf:
 
     async def page(self, query: SearchQuery, asker: Asker = ANYONE) -> Page:
         """One page in the order asked for. Raises Invalid or Gone for a cursor that leads nowhere."""
-        async with self._database.read() as connection:
-            turn = self._relevant if query.sort == "relevance" else self._walked
-            found, cursor = await turn(connection, query, asker)
-            infos = await _infos(connection, found.ns, asker)
+        turn = self._relevant if query.sort == "relevance" else self._walked
+        (found, infos), cursor = await turn(query, asker)
         shown = [infos[n] for n in found.ns if n in infos]  # one that went meanwhile is left out
         return Page(shown, min(found.total, COUNTED), found.total <= COUNTED, cursor)
 
-    async def _relevant(
-        self, connection: AsyncConnection, query: SearchQuery, asker: Asker
-    ) -> tuple[Found, str | None]:
+    async def _relevant(self, query: SearchQuery, asker: Asker) -> tuple[Shown, str | None]:
         now = self._clock.monotonic()
         if query.cursor:
             name, start = decode_cursor(query.cursor, "relevance", (str, int))
+            start, stop = max(start, 0), max(start, 0) + query.limit
             ns, total = self._fixed.find(name, now)
+            infos = await self._database.read(_infos, ns[start:stop], asker)
         else:
-            name, start = "", 0
-            ns, total = await best(connection, query, asker)
-        start = max(start, 0)
-        stop = start + query.limit
+            name, start, stop = "", 0, query.limit
+            (ns, total), infos = await self._database.read(self._best, query, asker)
+        found = Found(ns[start:stop], total)
         if stop >= len(ns):
-            return Found(ns[start:], total), None
-        name = name or self._fixed.keep(ns, total, now)
-        return Found(ns[start:stop], total), encode_cursor("relevance", name, stop)
+            return Shown(found, infos), None
+        return Shown(found, infos), encode_cursor("relevance", name or self._fixed.keep(ns, total, now), stop)
 
-    async def _walked(self, connection: AsyncConnection, query: SearchQuery, asker: Asker) -> tuple[Found, str | None]:
+    async def _walked(self, query: SearchQuery, asker: Asker) -> tuple[Shown, str | None]:
         after = _position(query) if query.cursor else None
-        found, last = await walk(connection, query, asker, after)
-        return found, encode_cursor(query.sort, *last) if last else None
+        shown, last = await self._database.read(self._walk, query, asker, after)
+        return shown, encode_cursor(query.sort, *last) if last else None
+
+    def _best(self, connection: sa.Connection, query: SearchQuery, asker: Asker) -> Shown:
+        found = self._search.best(connection, query, asker)
+        return Shown(found, _infos(connection, found.ns[: query.limit], asker))
+
+    def _walk(
+        self, connection: sa.Connection, query: SearchQuery, asker: Asker, after: Position | None
+    ) -> tuple[Shown, Position | None]:
+        found, last = self._search.walk(connection, query, asker, after)
+        return Shown(found, _infos(connection, found.ns, asker)), last
 
     async def file(self, file_id: str, asker: Asker = ANYONE) -> FileInfo:
         """One file. Raises NotFound."""
         query = _LISTED.where(files.c.id == file_id, visible(asker, listings)).limit(1)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         if row is None:
             raise errors.NotFound("file_not_found", "No peer offers this file (any more).")
         return _info(row)
@@ -110,8 +130,7 @@ class Shelf:
             )
             .group_by(files.c.n, entries.c.peer_n)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
         if not rows:
             raise errors.NotFound("file_not_found", "No peer offers this file (any more).")
         return rows[0].n, [Holder(row.peer_n, row.manifest) for row in rows]
@@ -120,20 +139,19 @@ class Shelf:
         """How much there is to see, and how often something was downloaded since the first start."""
         downloads = sa.select(facts.c.value).where(facts.c.name == DOWNLOADS).scalar_subquery()
         query = sa.select(sa.func.count(), sum_of(listings.c.size), downloads).where(visible(asker, listings))
-        async with self._database.read() as connection:
-            count, size, downloaded = (await connection.execute(query)).one()
+        count, size, downloaded = await self._database.read(lambda connection: connection.execute(query).one())
         return Totals(count, bounded(size), int(downloaded or 0))
 
     async def categories(self, asker: Asker = ANYONE) -> dict[str, int]:
         """How many files there are of each category, most first."""
         count = sa.func.count().label("count")
         query = sa.select(listings.c.category, count).where(visible(asker, listings), listings.c.online_sources > 0)
-        async with self._database.read() as connection:
-            rows = await connection.execute(query.group_by(listings.c.category).order_by(sa.desc("count")))
-            return {row.category: row[1] for row in rows}
+        query = query.group_by(listings.c.category).order_by(sa.desc("count"))
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row.category: row[1] for row in rows}
 
 
-def _position(query: SearchQuery) -> tuple[Any, int]:
+def _position(query: SearchQuery) -> Position:
     kind: tuple[type, ...] = {"name": (str, int), "size": (int, int), "downloads": (int, int)}.get(
         query.sort, (float, int)
     )
@@ -171,11 +189,11 @@ _LISTED = sa.select(
 )
 
 
-async def _infos(connection: AsyncConnection, ns: list[int], asker: Asker) -> dict[int, FileInfo]:
+def _infos(connection: sa.Connection, ns: list[int], asker: Asker) -> dict[int, FileInfo]:
     """These listings by number."""
     if not ns:
         return {}
-    rows = await connection.execute(_LISTED.where(listings.c.n.in_(ns), visible(asker, listings)))
+    rows = connection.execute(_LISTED.where(listings.c.n.in_(ns), visible(asker, listings)))
     return {row.n: _info(row) for row in rows}
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from superpeer.database.connections import Database
 from superpeer.database.tables import facts, peers
@@ -15,10 +14,10 @@ from superpeer.peers.presence import Seat
 class Index(Protocol):
     """What is said of files, kept true in the transaction that changes their peers."""
 
-    async def recount(self, connection: AsyncConnection, peer_ns: Sequence[int]) -> None:
+    def recount(self, connection: sa.Connection, peer_ns: Sequence[int]) -> None:
         """These peers came or went: counts of sources online change."""
 
-    async def withdraw(self, connection: AsyncConnection, peer_n: int) -> None:
+    def withdraw(self, connection: sa.Connection, peer_n: int) -> None:
         """All that this peer announced goes."""
 
 
@@ -31,74 +30,81 @@ class PeerStore:
 
     async def super_peer_id(self) -> str:
         """The random id of this super-peer, made at its first start."""
-        async with self._database.write() as connection:
-            found = await connection.scalar(sa.select(facts.c.value).where(facts.c.name == "super_peer_id"))
-            if found is None:
-                found = secrets.token_hex(16)
-                await connection.execute(facts.insert().values(name="super_peer_id", value=found))
-        return str(found)
+        return await self._database.write(_super_peer_id)
 
     async def load(self, monotonic: float) -> list[Seat]:
         """Every peer that is not forgotten; who was online at the last write gets the benefit of the doubt."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(sa.select(peers))).mappings().all()
-        return [_seat(row, monotonic) for row in rows]
+        return [_seat(row, monotonic) for row in await self._database.read(_rows, sa.select(peers))]
 
     async def save(self, values: dict[str, Any], monotonic: float) -> Seat:
         """Writes a registration, new or repeated, and returns its seat."""
+        return _seat(await self._database.write(self._save, values), monotonic)
+
+    def _save(self, connection: sa.Connection, values: dict[str, Any]) -> Any:
         this = sa.select(peers).where(peers.c.id == values["id"])
-        async with self._database.write() as connection:
-            before = (await connection.execute(this)).mappings().one_or_none()
-            if before is None:
-                await connection.execute(peers.insert().values(**_NEW, registered_at=values["last_seen"], **values))
-            else:
-                await connection.execute(peers.update().where(peers.c.n == before["n"]).values(**values))
-                if not before["online"]:
-                    await self._index.recount(connection, [before["n"]])
-            row = (await connection.execute(this)).mappings().one()
-        return _seat(row, monotonic)
+        before = connection.execute(this).mappings().one_or_none()
+        if before is None:
+            connection.execute(peers.insert().values(**_NEW, registered_at=values["last_seen"], **values))
+        else:
+            connection.execute(peers.update().where(peers.c.n == before["n"]).values(**values))
+            if not before["online"]:
+                self._index.recount(connection, [before["n"]])
+        return connection.execute(this).mappings().one()
 
     async def set_online(self, ns: Sequence[int], online: bool) -> None:
         """Marks these peers as present or gone."""
-        async with self._database.write() as connection:
-            await connection.execute(peers.update().where(peers.c.n.in_(ns)).values(online=online))
-            await self._index.recount(connection, ns)
+        await self._database.write(self._set_online, ns, online)
+
+    def _set_online(self, connection: sa.Connection, ns: Sequence[int], online: bool) -> None:
+        connection.execute(peers.update().where(peers.c.n.in_(ns)).values(online=online))
+        self._index.recount(connection, ns)
 
     async def delete(self, n: int) -> None:
         """Forgets a peer and all that it announced."""
-        async with self._database.write() as connection:
-            await self._index.withdraw(connection, n)
-            await connection.execute(peers.delete().where(peers.c.n == n))
+        await self._database.write(self._delete, n)
+
+    def _delete(self, connection: sa.Connection, n: int) -> None:
+        self._index.withdraw(connection, n)
+        connection.execute(peers.delete().where(peers.c.n == n))
 
     async def write_behind(self, seats: Iterable[Seat]) -> None:
         """Notes when these peers were last heard of, and their sequence."""
         rows = [{"row": seat.n, "last_seen": seat.last_seen, "sequence": seat.sequence} for seat in seats]
         if rows:
-            async with self._database.write() as connection:
-                await connection.execute(peers.update().where(peers.c.n == sa.bindparam("row")), rows)
+            change = peers.update().where(peers.c.n == sa.bindparam("row"))
+            await self._database.write(lambda connection: connection.execute(change, rows))
 
     async def rows(self, online: bool | None, region: str | None, after: int, limit: int) -> list[Any]:
         """Peers in the order of their registration, from after row number `after`."""
         query = sa.select(peers).where(peers.c.n > after, *_filters(online, region)).order_by(peers.c.n).limit(limit)
-        async with self._database.read() as connection:
-            return list((await connection.execute(query)).mappings().all())
+        return await self._database.read(_rows, query)
 
     async def latest(self, limit: int) -> list[Any]:
         """Those online first, then those seen last."""
         query = sa.select(peers).order_by(sa.desc(peers.c.online), sa.desc(peers.c.last_seen)).limit(limit)
-        async with self._database.read() as connection:
-            return list((await connection.execute(query)).mappings().all())
+        return await self._database.read(_rows, query)
 
     async def count(self, online: bool | None, region: str | None) -> int:
         """How many there are."""
         query = sa.select(sa.func.count()).select_from(peers).where(*_filters(online, region))
-        async with self._database.read() as connection:
-            return int(await connection.scalar(query) or 0)
+        return await self._database.read(lambda connection: connection.scalar(query)) or 0
 
     async def row(self, peer_id: str) -> Any | None:
         """One peer's row."""
-        async with self._database.read() as connection:
-            return (await connection.execute(sa.select(peers).where(peers.c.id == peer_id))).mappings().one_or_none()
+        found = await self._database.read(_rows, sa.select(peers).where(peers.c.id == peer_id))
+        return found[0] if found else None
+
+
+def _rows(connection: sa.Connection, query: sa.Select[Any]) -> list[Any]:
+    return list(connection.execute(query).mappings().all())
+
+
+def _super_peer_id(connection: sa.Connection) -> str:
+    found = connection.scalar(sa.select(facts.c.value).where(facts.c.name == "super_peer_id"))
+    if found is None:
+        found = secrets.token_hex(16)
+        connection.execute(facts.insert().values(name="super_peer_id", value=found))
+    return str(found)
 
 
 _NEW = {"catalogue_id": None, "catalogue_version": 0, "catalogue_round": 0, "shared_files": 0, "shared_bytes": 0}

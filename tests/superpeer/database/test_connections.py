@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from common.database.sqlite import DatabaseUnusable
 from superpeer.database import connections
 from superpeer.database.connections import Database, to_the_end
 from superpeer.database.tables import facts
+from tests.support.waiting import PATIENCE
 
 NAME = "x.sqlite"
 
@@ -27,13 +29,19 @@ async def opened(folder: Path) -> Database:
 
 
 async def write(database: Database, name: str, value: str = "") -> None:
-    async with database.write() as connection:
-        await connection.execute(facts.insert().values(name=name, value=value))
+    await database.write(insert, name, value)
+
+
+def insert(connection: sa.Connection, name: str, value: str = "") -> None:
+    connection.execute(facts.insert().values(name=name, value=value))
 
 
 async def names(database: Database) -> list[str]:
-    async with database.read() as connection:
-        return [row.name for row in await connection.execute(sa.select(facts.c.name).order_by(facts.c.name))]
+    return list(await database.read(read_names))
+
+
+def read_names(connection: sa.Connection) -> Sequence[str]:
+    return connection.scalars(sa.select(facts.c.name).order_by(facts.c.name)).all()
 
 
 async def test_what_is_written_can_be_read_and_outlives_the_process(tmp_path: Path) -> None:
@@ -48,24 +56,54 @@ async def test_what_is_written_can_be_read_and_outlives_the_process(tmp_path: Pa
 
 async def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
     database = await opened(tmp_path)
+
+    def failing(connection: sa.Connection) -> None:
+        insert(connection, "a")
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        async with database.write() as connection:
-            await connection.execute(facts.insert().values(name="a", value=""))
-            raise ZeroDivisionError
+        await database.write(failing)
     assert await names(database) == []
     await write(database, "b")
     assert await names(database) == ["b"]
     await database.close()
 
 
+def insert_in_two_steps(connection: sa.Connection, name: str, begun: threading.Event, go_on: threading.Event) -> None:
+    insert(connection, name)
+    begun.set()
+    assert go_on.wait(PATIENCE)
+
+
+async def test_a_reader_sees_one_state_to_its_end(tmp_path: Path) -> None:
+    database = await opened(tmp_path)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def twice(connection: sa.Connection) -> list[Sequence[str]]:
+        before = read_names(connection)
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        return [before, read_names(connection)]
+
+    reading = asyncio.create_task(database.read(twice))
+    await asyncio.to_thread(begun.wait, PATIENCE)
+    await write(database, "a")
+    go_on.set()
+    assert await reading == [[], []]
+    assert await names(database) == ["a"]
+    await database.close()
+
+
 async def test_writers_wait_for_each_other_and_readers_for_nobody(tmp_path: Path) -> None:
     database = await opened(tmp_path)
-    async with database.write() as connection:
-        await connection.execute(facts.insert().values(name="a", value=""))
-        others = [asyncio.create_task(write(database, f"b{n}")) for n in range(5)]
-        assert await asyncio.gather(*(names(database) for _ in range(12))) == [[]] * 12
-        assert not any(task.done() for task in others)
-    await asyncio.gather(*others)
+    begun, go_on = threading.Event(), threading.Event()
+    first = asyncio.create_task(database.write(insert_in_two_steps, "a", begun, go_on))
+    await asyncio.to_thread(begun.wait, PATIENCE)
+    others = [asyncio.create_task(write(database, f"b{n}")) for n in range(5)]
+    assert await asyncio.gather(*(names(database) for _ in range(12))) == [[]] * 12
+    assert not any(task.done() for task in others)
+    go_on.set()
+    await asyncio.gather(first, *others)
     assert await names(database) == ["a", *(f"b{n}" for n in range(5))]
     await database.close()
 
@@ -114,23 +152,19 @@ async def test_an_error_of_such_work_reaches_whoever_waits() -> None:
 
 async def test_after_the_end_nothing_is_written_or_read(tmp_path: Path) -> None:
     database = await opened(tmp_path)
-    late = asyncio.Event()
-
-    async def writing() -> None:
-        async with database.write() as connection:
-            late.set()
-            await asyncio.sleep(0)
-            await connection.execute(facts.insert().values(name="in time", value=""))
-
-    task = asyncio.create_task(writing())
-    await late.wait()
+    begun, go_on = threading.Event(), threading.Event()
+    task = asyncio.create_task(database.write(insert_in_two_steps, "in time", begun, go_on))
+    await asyncio.to_thread(begun.wait, PATIENCE)
     waiting = asyncio.create_task(write(database, "too late"))
-    await database.close()
+    closing_ = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    go_on.set()
+    await closing_
     await task
     for refused in (waiting, write(database, "too late"), names(database)):
         with pytest.raises(errors.Unavailable) as refusal:
             await refused
-        assert refusal.value.code in ("shutting_down", "database_unavailable")
+        assert refusal.value.code == "shutting_down"
     with closing(sqlite3.connect(database.path)) as connection:
         found = [name for (name,) in connection.execute("SELECT name FROM facts")]
     assert "in time" in found
@@ -152,17 +186,19 @@ async def test_a_database_that_another_process_holds_is_unavailable_for_now(
     await database.close()
 
 
+def pragma(connection: sa.Connection, text: str) -> Any:
+    return connection.exec_driver_sql(f"PRAGMA {text}").scalar_one()
+
+
 async def test_a_full_disk_is_told_as_such_and_is_no_end(tmp_path: Path) -> None:
     database = await opened(tmp_path)
-    async with database.write() as connection:
-        pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
-        await connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 2}")
+    pages = await database.write(pragma, "page_count")
+    await database.write(pragma, f"max_page_count={pages + 2}")
     with pytest.raises(errors.NoSpace) as refused:
         await write(database, "big", "x" * 100_000)
     assert refused.value.code == "disk_full"
     assert await names(database) == []
-    async with database.write() as connection:
-        await connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+    await database.write(pragma, "max_page_count=1000000")
     await write(database, "big", "x" * 100_000)
     await database.close()
 
@@ -170,11 +206,8 @@ async def test_a_full_disk_is_told_as_such_and_is_no_end(tmp_path: Path) -> None
 async def test_the_settings_are_those_that_were_chosen(tmp_path: Path) -> None:
     database = await opened(tmp_path)
     for way in (database.read, database.write):
-        async with way() as connection:
-            values = [
-                (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
-                for name in ("journal_mode", "synchronous", "foreign_keys", "trusted_schema")
-            ]
+        asked = ("journal_mode", "synchronous", "foreign_keys", "trusted_schema")
+        values = [await way(pragma, name) for name in asked]
         assert values == ["wal", 1, 1, 0]
     await database.close()
 

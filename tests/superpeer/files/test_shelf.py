@@ -9,7 +9,7 @@ import pytest
 
 from common import errors
 from superpeer.files.search import CURSOR_LIFE, RELEVANT
-from superpeer.files.search_sqlite import COUNTED
+from superpeer.files.search_memory import COUNTED
 from superpeer.files.shelf import Page
 from superpeer.files.visible import ANYONE, Asker, audiences
 from tests.support.libraries import Library, entry, query_of
@@ -48,7 +48,6 @@ async def fill_directly(books: Library, count: int) -> None:
     numbers = f"WITH RECURSIVE c(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM c WHERE k < {count - 1})"
     connection.execute(f"{numbers} INSERT INTO files(n, id, downloads) SELECT 1 + k, printf('%064x', k), 0 FROM c")
     connection.execute(f"{numbers} INSERT INTO listings({columns}) SELECT {values} FROM listings, c")
-    connection.execute("INSERT INTO listing_text(rowid, text) SELECT n, text FROM listings WHERE n > 1")
     connection.commit()
     connection.close()
 
