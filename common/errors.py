@@ -38,6 +38,7 @@ CODES: dict[str, str] = {
     "length_required": "The body needs a length",
     "method_not_allowed": "This method is not allowed here",
     "network_full": "The network has no room for another peer",
+    "too_many_peers": "Too many peers come from this address",
     "no_source_online": "Nobody who has this file is online",
     "not_found": "Nothing is here",
     "not_ready": "The daemon is not ready yet",

@@ -87,6 +87,7 @@ class SuperPeer:
             hash_algorithm=config.security.hash_algorithm,
             require_identity=require_identity,
             max_peers=settings.max_peers,
+            max_peers_per_address=settings.max_peers_per_address,
             profile=profile,
             advertise_allow=settings.advertise_allow,
         )

@@ -34,6 +34,7 @@ class SuperPeerSettings(Struct, frozen=True, kw_only=True):
     """The address to listen on; `0.0.0.0` and `::` are all of them."""
     port: Port = 8080
     max_peers: Limit = 10_000
+    max_peers_per_address: Limit = 256
     """Peers known at one time; one more is told that the network is full."""
     heartbeat_interval: Interval = 30.0
     """How often peers report; offline after three missed ones."""

@@ -1,11 +1,12 @@
 """What one audience is shown of one file, worked out from the entries that it may see. Pure.
 
 A listing has the name that was announced first, all other names and all tags beside it, and counts each peer once.
-Where peers name different sizes for one content, most peers decide and the others do not count as sources.
+Where peers name different sizes for one content, most decide and the others do not count as sources. Identities cost
+nothing, so what counts is first from how many addresses a size is named, then by how many peers with a key, then which
+was named first.
 """
 
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -105,11 +106,13 @@ def words_of(text: str) -> list[str]:
 
 
 def _agreed_size(entries: list[Any]) -> int:
-    claims = {(entry.peer_n, entry.size) for entry in entries}
-    if len(claims) == 1:
-        return int(entries[0].size)
-    votes = Counter(size for _, size in claims)
-    return int(max((entry.size for entry in entries), key=lambda size: votes[size]))
+    voices: dict[int, tuple[set[str], set[int]]] = {}
+    for entry in entries:
+        addresses, keyed = voices.setdefault(entry.size, (set(), set()))
+        addresses.add(entry.registered_from)
+        if entry.keyed:
+            keyed.add(entry.peer_n)
+    return int(max(voices, key=lambda size: (len(voices[size][0]), len(voices[size][1]))))  # the first of equals
 
 
 def searchable(names: Iterable[str], tags: Iterable[str], category: str) -> str:

@@ -15,6 +15,7 @@ from superpeer.database.tables import entries, files, listings, peers
 from superpeer.files.listing import extended, groups, listing
 
 T = TypeVar("T")
+SAID = 256  # entries of one content that one peer is heard about: a listing shows fewer names than that
 BATCH = 500  # keys a statement
 Key = tuple[int, str]  # file and audience
 Row = dict[str, Any]
@@ -48,7 +49,7 @@ def offers(connection: sa.Connection, peer_n: int, file_ns: Iterable[int]) -> se
 def relist(connection: sa.Connection, file_ns: Iterable[int]) -> None:
     """Makes the listings of these files anew, and drops files without entries."""
     for batch in batches(file_ns):
-        announced = (connection.execute(_ENTRY.where(entries.c.file_n.in_(batch)))).all()
+        announced = connection.execute(_said(batch)).all()
         wanted = {key: listing(group) for key, group in groups(announced).items()}
         old = _listed(connection, batch)
         _drop(connection, [row["n"] for key, row in old.items() if key not in wanted])
@@ -106,10 +107,20 @@ _ENTRY = (
         *(column for column in entries.c if column.name not in ("n", "path", "round")),
         files.c.downloads,
         peers.c.online,
+        peers.c.registered_from,
+        peers.c.public_key.is_not(None).label("keyed"),
     )
     .select_from(entries.join(files).join(peers))
     .order_by(entries.c.n)
 )
+
+
+def _said(file_ns: list[int]) -> sa.Select[Any]:
+    """The entries of these files, of one peer no more than SAID of each."""
+    alike = [entries.c[name] for name in ("file_n", "audience", "size", "peer_n")]
+    turn = sa.func.row_number().over(partition_by=alike, order_by=entries.c.n).label("turn")
+    turns = sa.select(entries.c.n, turn).where(entries.c.file_n.in_(file_ns)).subquery()
+    return _ENTRY.where(entries.c.n.in_(sa.select(turns.c.n).where(turns.c.turn <= SAID)))
 
 
 def _listed(connection: sa.Connection, file_ns: list[int]) -> dict[Key, Row]:

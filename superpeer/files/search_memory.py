@@ -18,7 +18,7 @@ from superpeer.files.catalogue import timestamp
 from superpeer.files.columns import Columns, Document, Mask, Numbers
 from superpeer.files.listing import tag_line, tidy
 from superpeer.files.search import RELEVANT, SearchQuery
-from superpeer.files.visible import Asker, audiences, visible
+from superpeer.files.visible import Asker, visible, visible_documents
 
 COUNTED = 10_000  # totals are exact up to here
 KEPT_CHANGES = 100_000
@@ -95,8 +95,7 @@ class Search:
     def _hits(self, connection: sa.Connection, query: SearchQuery, asker: Asker) -> Numbers:
         """The documents that fulfil everything. Raises Invalid."""
         columns = self._columns
-        fits: Mask = columns.column("alive").copy()
-        fits &= np.isin(columns.column("audience"), [columns.word(name) for name in audiences(asker)])
+        fits: Mask = columns.column("alive") & visible_documents(asker, columns)
         for part in _parts(query):
             holds = np.zeros(len(fits), np.bool_)
             holds[columns.holding(part)[0]] = True

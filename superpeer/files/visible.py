@@ -6,7 +6,10 @@ this super-peer does not know hides its entries instead of showing them.
 
 from dataclasses import dataclass
 
+import numpy as np
 import sqlalchemy as sa
+
+from superpeer.files.columns import Columns, Mask
 
 PUBLIC = "public"
 
@@ -24,6 +27,12 @@ ANYONE = Asker()
 def audiences(asker: Asker) -> tuple[str, ...]:
     """The audiences that this asker belongs to."""
     return (PUBLIC,)
+
+
+def visible_documents(asker: Asker, columns: Columns) -> Mask:
+    """The same of what is searched in memory."""
+    known = [columns.word(name) for name in audiences(asker)]
+    return np.isin(columns.column("audience"), known)
 
 
 def visible(asker: Asker, table: sa.FromClause) -> sa.ColumnElement[bool]:

@@ -4,6 +4,7 @@ Pure: time is an argument (monotonic seconds for silence, wall seconds for what 
 after three missed intervals; what changed is written behind by whoever calls `take_written_behind`.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -44,6 +45,7 @@ class Presence:
         self._by_n: dict[int, Seat] = {}
         self._keyless_at: dict[tuple[str, int], Seat] = {}
         self._unwritten: set[int] = set()
+        self._at = Counter[str]()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -55,10 +57,14 @@ class Presence:
             self._vacate(before)
         self._by_id[seat.id] = seat
         self._by_n[seat.n] = seat
+        self._at[seat.registered_from] += 1
         if not seat.keyed:
             self._keyless_at[seat.registered_from, seat.port] = seat
 
     def _vacate(self, seat: Seat) -> None:
+        self._at[seat.registered_from] -= 1
+        if not self._at[seat.registered_from]:
+            del self._at[seat.registered_from]
         place = (seat.registered_from, seat.port)
         if self._keyless_at.get(place) is seat:
             del self._keyless_at[place]
@@ -68,6 +74,10 @@ class Presence:
 
     def numbered(self, n: int) -> Seat | None:
         return self._by_n.get(n)
+
+    def count_at(self, address: str) -> int:
+        """How many peers registered from this address."""
+        return self._at[address]
 
     def at(self, address: str, port: int) -> Seat | None:
         """The keyless peer last registered from this address, with this port."""
@@ -89,8 +99,8 @@ class Presence:
         return [seat for seat in self._by_id.values() if not seat.online and seat.last_seen < now - grace]
 
     def forget(self, seat: Seat) -> None:
-        self._vacate(seat)
-        self._by_id.pop(seat.id, None)
+        if self._by_id.pop(seat.id, None):
+            self._vacate(seat)
         self._by_n.pop(seat.n, None)
         self._unwritten.discard(seat.n)
 

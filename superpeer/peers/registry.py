@@ -31,6 +31,7 @@ class Admission:
     hash_algorithm: str
     require_identity: bool
     max_peers: int
+    max_peers_per_address: int
     profile: Profile
     advertise_allow: Sequence[Network]
 
@@ -88,13 +89,24 @@ class Registry:
         async with self._one_at_a_time:
             key = values["public_key"]
             peer_id, before = self._keyed(key) if key else self._keyless(request, observed, token)
-            if before is None and len(self._presence) >= self._admission.max_peers:
-                raise errors.Unavailable("network_full", "This network takes no more peers now.", retry_after=300)
+            if before is None:
+                self._check_room(observed)
             values = self._told(request, peer_id, before) | values
             seat = await self._store.save(values, self._clock.monotonic())
             self._presence.seat(seat)
         await self._on_change("peer_updated" if before is not None and before.online else "peer_registered", seat)
         return seat
+
+    def _check_room(self, observed: str) -> None:
+        if len(self._presence) >= self._admission.max_peers:
+            raise errors.Unavailable("network_full", "This network takes no more peers now.", retry_after=300)
+        most = self._admission.max_peers_per_address
+        if self._presence.count_at(observed) >= most:
+            raise errors.TooMany(
+                "too_many_peers",
+                f"{most} peers come from your address, as many as super_peer.max_peers_per_address lets in.",
+                retry_after=300,
+            )
 
     def _check_algorithm(self, request: RegisterRequest) -> None:
         ours = self._admission.hash_algorithm

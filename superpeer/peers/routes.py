@@ -134,6 +134,7 @@ class PeerRoutes:
                     "invalid_body",
                     "network_full",
                     "signature_invalid",
+                    "too_many_peers",
                 ),
             ),
             Endpoint(

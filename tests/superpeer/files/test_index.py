@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from common import errors
 from common.wire.files import CatalogueDelta
 from common.wire.scalars import MAX_INT
+from superpeer.files import relisting
 from superpeer.files.listing import fold, groups, listing
 from tests.support.libraries import QUOTA, Library, entry, library
 from tests.support.peers import content_id
@@ -218,6 +219,19 @@ async def test_sizes_beyond_all_sense_are_summed_without_harm(books: Library) ->
     assert books.rows("SELECT DISTINCT shared_bytes FROM peers") == [(MAX_INT,)]
 
 
+async def test_of_a_content_that_one_peer_has_very_often_only_the_first_names_are_looked_at(
+    books: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relisting, "SAID", 3)
+    await books.announce("p", *(entry(f"{n}.txt", "same") for n in range(9)))
+    await books.announce("q", entry("theirs.txt", "same"))
+    await books.announce("p", remove=["0.txt"])
+    (info,) = (await books.page()).files
+    assert [info.filename, *info.names] == ["1.txt", "2.txt", "3.txt", "theirs.txt"]
+    assert info.sources == 2
+    assert books.rows("SELECT shared_files FROM peers") == [(8,), (1,)]
+
+
 async def test_where_sizes_differ_most_peers_decide(books: Library) -> None:
     await books.announce("liar", entry("lie.txt", "same", size=99))
     assert (await shown(books, "same")).size == 99
@@ -365,7 +379,8 @@ async def happen(books: Library, event: tuple[Any, ...]) -> None:
 
 def check(books: Library) -> None:
     """Every guarantee at the head of the module, read from what is committed."""
-    books_of = "SELECT e.*, f.downloads, p.online FROM entries e JOIN files f ON f.n = e.file_n JOIN peers p"
+    of_peer = "p.online, p.registered_from, p.public_key IS NOT NULL AS keyed"
+    books_of = f"SELECT e.*, f.downloads, {of_peer} FROM entries e JOIN files f ON f.n = e.file_n JOIN peers p"
     columns, rows = _table(books, f"{books_of} ON p.n = e.peer_n ORDER BY e.n")
     entries = [type("Row", (), dict(zip(columns, row, strict=True))) for row in rows]
     wanted = {key: listing(group) for key, group in groups(entries).items()}

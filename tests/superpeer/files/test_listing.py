@@ -42,6 +42,8 @@ class Row(NamedTuple):
     audience: str = "public"
     announced_at: float = 0.0
     downloads: int = 0
+    registered_from: str = "10.0.0.1"
+    keyed: bool = True
 
 
 @pytest.mark.parametrize(
@@ -152,6 +154,18 @@ def test_most_peers_decide_about_the_size_and_the_others_do_not_count() -> None:
     assert (made["size"], made["name"], made["owner_n"], made["sources"]) == (5, "a", 2, 2)
     assert json.loads(made["names"]) == ["b"]
     assert "liar" not in made["text"]
+
+
+def test_many_peers_at_one_address_do_not_outvote_two_addresses() -> None:
+    crowd = [Row(n, size=9, registered_from="10.6.6.6") for n in range(1, 9)]
+    assert listing([*crowd, Row(10, size=5), Row(11, size=5, registered_from="10.0.0.2")])["size"] == 5
+
+
+def test_at_one_address_peers_with_a_key_outvote_those_without() -> None:
+    crowd = [Row(n, size=9, keyed=False) for n in range(1, 9)]
+    assert listing([*crowd, Row(10, size=5)])["size"] == 5
+    elsewhere = [row._replace(registered_from="10.6.6.6") for row in crowd]
+    assert listing([*elsewhere, Row(10, size=5)])["size"] == 5
 
 
 def test_one_peer_has_one_voice_for_a_size() -> None:

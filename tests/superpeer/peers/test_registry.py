@@ -40,6 +40,7 @@ class Desk:
             "hash_algorithm": "sha256",
             "require_identity": False,
             "max_peers": 100,
+            "max_peers_per_address": 100,
             "profile": Profile.LOOPBACK,
             "advertise_allow": (),
         }
