@@ -2,7 +2,7 @@
 
 Guarantees: nothing in a record can pass for another record or reach a terminal as a control sequence; whatever happens
 to the output (a closed pipe, a full disk, a reader that has stopped reading), nothing is raised and the daemon goes on.
-What could not be written is counted in `LogOutput.dropped`.
+What could not be written is counted in `LogOutput.dropped`. A file that is moved away, as rotation does, is begun anew.
 """
 
 import errno
@@ -14,6 +14,7 @@ import select
 import stat
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -38,7 +39,8 @@ def configure_logging(settings: LoggingSettings, fd: int | None = None) -> "LogO
     Other libraries are heard from warnings upwards. Raises ConfigError when the output cannot be opened.
     """
     formatter = JsonFormatter() if settings.format == "json" else ConsoleFormatter()
-    output = LogOutput(_opened(settings.output) if fd is None else os.dup(fd), formatter)
+    path = settings.output if fd is None and settings.output not in ("stdout", "stderr") else None
+    output = LogOutput(_opened(settings.output) if fd is None else os.dup(fd), formatter, path)
     root = logging.getLogger()
     for earlier in [handler for handler in root.handlers if isinstance(handler, LogOutput)]:
         root.removeHandler(earlier)
@@ -66,11 +68,12 @@ def _opened(output: str) -> int | None:
 
 
 class LogOutput(logging.Handler):
-    """Writes lines to a descriptor, which it owns; None is nowhere."""
+    """Writes lines to a descriptor, which it owns; None is nowhere. `path` is that of a file."""
 
-    def __init__(self, fd: int | None, formatter: logging.Formatter) -> None:
+    def __init__(self, fd: int | None, formatter: logging.Formatter, path: str | None = None) -> None:
         super().__init__()
         self.dropped = 0
+        self._path = path
         self.setFormatter(formatter)
         self._fd = fd
         self._waits = fd is not None and not stat.S_ISREG(os.fstat(fd).st_mode)
@@ -94,6 +97,7 @@ class LogOutput(logging.Handler):
         super().close()
 
     def _write(self, line: bytes) -> None:
+        self._follow()
         if self._fd is None:
             raise OSError(errno.EBADF, "no output")
         rest = b"\n" + line if self._torn else line
@@ -102,6 +106,20 @@ class LogOutput(logging.Handler):
             written = os.write(self._fd, rest[: select.PIPE_BUF] if self._waits else rest)
             rest = rest[written:]
             self._torn = bool(rest)
+
+    def _follow(self) -> None:
+        """Opens the path again once something else, or nothing, stands there."""
+        if self._path is None or self._fd is None:
+            return
+        try:
+            if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):
+                return
+        except OSError:
+            pass  # nothing stands there
+        with suppress(OSError, ConfigError):  # what is open is better than nothing
+            fd = _opened(self._path)
+            os.close(self._fd)
+            self._fd, self._torn = fd, False
 
     def _await_reader(self, fd: int) -> None:
         """A pipe that poll calls writable takes PIPE_BUF bytes without blocking."""

@@ -329,3 +329,29 @@ def test_errors_of_logging_itself_are_not_printed(monkeypatch):
     output = to_file("/dev/full")
     output.handle(record("hello %d", ("x",), exc_info=trace_of(ValueError("y"))))
     assert (output.dropped, noise.getvalue()) == (1, "")
+
+
+# Rotation
+
+
+def test_a_log_that_is_moved_away_is_begun_anew(tmp_path):
+    path = tmp_path / "log"
+    to_file(path)
+    log.info("before")
+    path.rename(tmp_path / "log.1")
+    log.info("after")
+    log.info("and on")
+    assert [entry["message"] for entry in written(tmp_path / "log.1")] == ["before"]
+    assert [entry["message"] for entry in written(path)] == ["after", "and on"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_where_the_new_log_cannot_be_begun_the_old_one_goes_on(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    output = to_file(folder / "log")
+    folder.rename(tmp_path / "moved")
+    folder.write_text("in the way")
+    log.info("still told")
+    assert [entry["message"] for entry in written(tmp_path / "moved" / "log")] == ["still told"]
+    assert output.dropped == 0
