@@ -19,6 +19,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from common import errors
+from common.content.names import safe_name
 from common.http.request_ids import answer_headers
 from common.serving.progress import TCP_INFO, while_taken
 from common.serving.ranges import ByteRange, etag_listed, http_date, if_range_matches, parse_range
@@ -72,7 +73,8 @@ class FileChanged(ConnectionResetError):
 
 
 def content_disposition(name: str) -> str:
-    """RFC 6266: a plain name for old readers, the true one for the others."""
+    """RFC 6266: a plain name for old readers, a full one for the others; made safe for whoever saves under it."""
+    name = safe_name(name)
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
 

@@ -28,7 +28,7 @@ class Share:
     tags: tuple[str, ...] = ()
     audience: str | None = None
     identity: tuple[int, int] | None = None
-    """(device, inode) of the root when it was last read."""
+    """(file system, inode) of the root when it was last read."""
 
     @property
     def wanted(self) -> bool:

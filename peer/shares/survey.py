@@ -100,7 +100,8 @@ class Survey:
         """Whether the share is there. One that gave way to an empty folder is a disk that is away."""
         try:
             found = os.stat(share.root, follow_symlinks=False)
-            identity = signed(found.st_dev), signed(found.st_ino)
+            # A number of its own where the file system has one: devices are numbered anew at each mount.
+            identity = signed(os.statvfs(share.root).f_fsid or found.st_dev), signed(found.st_ino)
             before = self._identities.get(share.id, share.identity)
             if not share.is_folder or identity == before:
                 return True

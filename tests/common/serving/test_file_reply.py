@@ -16,6 +16,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.content.names import safe_name
 from common.http.serve import Running
 from common.serving.file_reply import (
     BLOCK,
@@ -360,11 +361,15 @@ async def test_no_name_breaks_out_of_its_header(shelf: Shelf, name: str) -> None
 
 
 @given(st.text(max_size=60))
-def test_a_name_comes_back_as_it_was(name: str) -> None:
+def test_a_name_comes_back_as_a_safe_one(name: str) -> None:
     match = DISPOSITION.fullmatch(content_disposition(name))
     assert match
-    assert unquote(match[2], errors="strict") == name.encode(errors="replace").decode()
-    assert len(match[1]) == len(name)
+    assert unquote(match[2], errors="strict") == safe_name(name)
+    assert len(match[1]) == len(safe_name(name))
+
+
+def test_a_name_that_reads_backwards_is_not_offered_so() -> None:
+    assert unquote(content_disposition("cod.\u202egpj.exe")).endswith("''cod.gpj.exe")
 
 
 async def test_a_small_file_that_changed_before_it_was_read_is_refused_cleanly(shelf: Shelf) -> None:

@@ -411,6 +411,28 @@ async def test_a_share_that_is_a_disk(shelf: Shelf, disk: Path) -> None:
     assert kept.library.hashed == hashed
 
 
+async def test_an_empty_disk_in_place_of_a_full_one_is_not_deletions(shelf: Shelf) -> None:
+    """Device and inode of the second are those that the first had."""
+    shelf.share.mkdir()
+    if mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", shelf.share):
+        pytest.skip("needs the right to mount a disk")
+    try:
+        plant(shelf.share, 20)
+        kept = await shelf.open()
+        assert kept.library.shared_files == 20
+        subprocess.run(["umount", "-l", shelf.share], check=True)
+        assert mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", shelf.share) == 0
+        kept.library._scan.sweep()
+        await kept.library.quiet()
+        assert kept.library.shared_files == 20
+        write(shelf.share / "new", "a disk that is in use is believed")
+        kept.library._scan.sweep()
+        await kept.until("share/new")
+    finally:
+        await shelf.close()
+        subprocess.run(["umount", "-l", shelf.share], check=True)
+
+
 async def test_a_tree_of_five_thousand_files(shelf: Shelf) -> None:
     expected = plant(shelf.share, 5000)
     kept = await shelf.open()
