@@ -38,13 +38,13 @@ CODES: dict[str, str] = {
     "length_required": "The body needs a length",
     "method_not_allowed": "This method is not allowed here",
     "network_full": "The network has no room for another peer",
-    "too_many_peers": "Too many peers come from this address",
     "no_source_online": "Nobody who has this file is online",
     "not_found": "Nothing is here",
     "not_ready": "The daemon is not ready yet",
     "origin_not_allowed": "Pages of this site may not do that",
     "path_not_shareable": "This path cannot be shared",
     "peer_not_found": "No such peer",
+    "precondition_failed": "The file is not the one that was meant",
     "proof_failed": "The bytes are not the file's",
     "range_not_satisfiable": "The range lies outside the file",
     "replay": "This sequence number was used before",
@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "too_large": "The body is too large",
     "too_many_connections": "Too many connections",
     "too_many_entries": "Too many entries",
+    "too_many_peers": "Too many peers come from this address",
     "too_many_requests": "Too many requests",
     "unsupported_encoding": "Compressed bodies are not accepted",
     "unsupported_media_type": "The body must be JSON",
@@ -94,6 +95,10 @@ class NotFound(Refusal):
 
 class Conflict(Refusal):
     """It does not fit what is already there."""
+
+
+class Outdated(Refusal):
+    """The caller's condition on the version does not hold."""
 
 
 class Gone(Refusal):

@@ -20,6 +20,7 @@ STATUS: dict[type[errors.Refusal], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Gone: 410,
+    errors.Outdated: 412,
     errors.TooLarge: 413,
     errors.Unsupported: 415,
     errors.OutOfRange: 416,

@@ -22,7 +22,7 @@ from common import errors
 from common.content.names import safe_name
 from common.http.request_ids import answer_headers
 from common.serving.progress import TCP_INFO, while_taken
-from common.serving.ranges import ByteRange, etag_listed, http_date, if_range_matches, parse_range
+from common.serving.ranges import ByteRange, etag_listed, http_date, if_match_holds, if_range_matches, parse_range
 
 # Where the kernel does not tell what the reader has taken, a block must be small enough for a slow one.
 BLOCK = 4 * 1024 * 1024 if TCP_INFO is not None else 512 * 1024
@@ -102,10 +102,12 @@ async def send_file(
 ) -> web.StreamResponse:
     """Answers GET or HEAD with the file or the part of it that was asked for. The caller closes `served.fd`.
 
-    Raises OutOfRange or Conflict before the answer has begun, ConnectionResetError afterwards: the file changed, the
-    reader left, or it took nothing for `deadline` seconds.
+    Raises OutOfRange, Outdated or Conflict before the answer has begun, ConnectionResetError afterwards: the file
+    changed, the reader left, or it took nothing for `deadline` seconds.
     """
     headers = _headers(served) | dict(answer_headers.get())
+    if not if_match_holds(request.headers.get("If-Match"), headers["ETag"]):
+        raise errors.Outdated("precondition_failed", "This is another file than the one that If-Match names.")
     if etag_listed(request.headers.get("If-None-Match"), headers["ETag"]):
         return web.Response(status=304, headers=headers)
     size = served.version.size

@@ -14,6 +14,7 @@ from common.errors import OutOfRange
 MAX_RANGES = 8
 
 _RANGE = re.compile(r"([0-9]*)-([0-9]*)")
+_ENTITY_TAGS = re.compile(r'(W/)?("[^"]*")')
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 _MAX_DIGITS = 18
 _BEYOND_ANY_FILE = 10**_MAX_DIGITS
@@ -76,6 +77,13 @@ def etag_listed(header: str | None, etag: str) -> bool:
     if header is None:
         return False
     return header.strip() == "*" or etag.removeprefix("W/") in _ENTITY_TAG.findall(header)
+
+
+def if_match_holds(header: str | None, etag: str) -> bool:
+    """Whether `If-Match` is absent, `*`, or names `etag` by strong comparison (RFC 9110, 13.1.1)."""
+    if header is None or header.strip() == "*":
+        return True
+    return any(not weak and tag == etag for weak, tag in _ENTITY_TAGS.findall(header))
 
 
 def http_date(timestamp: float) -> str:

@@ -23,6 +23,7 @@ log = logging.getLogger("shoal.uplink")
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 1.0, 3600.0
 GATHER = 0.05  # seconds in which changes that come together are gathered
 ENTRIES = 1000
 LOST = frozenset({"peer_not_found", "token_invalid", "token_required"})
@@ -105,7 +106,7 @@ class Session(Generic[P]):
             except OutgoingError as error:
                 self._lost(error)
                 if error.code not in LOST:
-                    await asyncio.sleep(error.retry_after or pause * random.uniform(0.8, 1.2))
+                    await asyncio.sleep(_wish(error) or pause * random.uniform(0.8, 1.2))
                     pause = min(pause * 2, LONGEST_PAUSE)
 
     async def leave(self) -> None:
@@ -128,7 +129,7 @@ class Session(Generic[P]):
         answer = await self._super_peer.register(
             self.port, about.name, about.region, about.version, self._shared_files()
         )
-        self._interval, self._sequence = answer.heartbeat_interval, 0
+        self._interval, self._sequence = sensible(answer.heartbeat_interval), 0
         self.address, self.is_registered, self.trouble = answer.address, True, ""
         self.last_heartbeat = self._clock.now()
         log.info("registered", extra={"address": answer.address, "port": self.port, "interval": self._interval})
@@ -165,7 +166,7 @@ class Session(Generic[P]):
         if failed == 1:
             log.warning("super-peer does not answer as it should", extra={"code": error.code, "reason": error.detail})
         self.trouble = error.detail
-        await asyncio.sleep(error.retry_after or min(FIRST_PAUSE * 2 ** (failed - 1), self._interval, LONGEST_PAUSE))
+        await asyncio.sleep(_wish(error) or min(FIRST_PAUSE * 2 ** (failed - 1), self._interval, LONGEST_PAUSE))
 
     async def _wait(self, seconds: float) -> None:
         """Until something changed, or for so long."""
@@ -182,7 +183,7 @@ class Session(Generic[P]):
         answer = await self._super_peer.heartbeat(
             HeartbeatRequest(self._sequence, catalogue.catalogue_id, catalogue.announced_version, self._load())
         )
-        self._interval, self.last_heartbeat, self.trouble = answer.heartbeat_interval, self._clock.now(), ""
+        self._interval, self.last_heartbeat, self.trouble = sensible(answer.heartbeat_interval), self._clock.now(), ""
         await self._compare(answer.catalogue_id, answer.catalogue_version)
 
     async def _announce(self) -> bool:
@@ -219,3 +220,13 @@ class Session(Generic[P]):
             return
         log.info("announcing everything", extra={"held": version, "announced": catalogue.announced_version})
         await catalogue.restart_catalogue()
+
+
+def _wish(error: OutgoingError) -> float:
+    """The pause that the super-peer asked for, 0 for none."""
+    return min(max(error.retry_after or 0.0, 0.0), LONGEST_INTERVAL)
+
+
+def sensible(interval: float) -> float:
+    """The time between heartbeats that was asked for, within what does not wear a peer out or let it be forgotten."""
+    return min(max(interval, SHORTEST_INTERVAL), LONGEST_INTERVAL)

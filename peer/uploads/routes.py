@@ -58,6 +58,12 @@ class UploadRoutes:
                 summary="The file, or the part that Range names",
                 tag="files",
                 media="application/octet-stream",
-                codes=("file_changed", "file_not_found", "range_not_satisfiable", "too_many_requests"),
+                codes=(
+                    "file_changed",
+                    "file_not_found",
+                    "precondition_failed",
+                    "range_not_satisfiable",
+                    "too_many_requests",
+                ),
             )
         ]

@@ -319,6 +319,15 @@ async def test_the_headers_of_a_file(shelf: Shelf, method: str) -> None:
     assert "Transfer-Encoding" not in headers
 
 
+async def test_a_reader_that_means_another_file_gets_nothing_of_this_one(shelf: Shelf) -> None:
+    data = shelf.write(b"data")
+    async with running(shelf.daemon()) as daemon:
+        refused = await asked(daemon.port, TARGET, {"If-Match": '"another"', "Range": "bytes=0-1"})
+        assert refused.problem() == (412, "precondition_failed")
+        meant = await asked(daemon.port, TARGET, If_Match=f'"{ETAG}"')
+    assert (meant.status, meant.body) == (200, data)
+
+
 async def test_without_a_digest_none_is_told(shelf: Shelf) -> None:
     shelf.write(b"x")
     async with running(shelf.daemon()) as daemon:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import OutOfRange
-from common.serving.ranges import ByteRange, etag_listed, http_date, if_range_matches, parse_range
+from common.serving.ranges import ByteRange, etag_listed, http_date, if_match_holds, if_range_matches, parse_range
 
 sizes = st.integers(0, 2**53)
 ETAG = '"0123abcd"'
@@ -197,3 +197,20 @@ def test_times_that_http_cannot_say_are_brought_into_its_years() -> None:
     assert http_date(MODIFIED + 0.9) == MODIFIED_DATE
     assert http_date(-1e18) == "Thu, 01 Jan 1970 00:00:00 GMT"
     assert http_date(1e18) == "Fri, 31 Dec 9999 23:59:59 GMT"
+
+
+@pytest.mark.parametrize(
+    ("header", "holds"),
+    [
+        (None, True),
+        ("*", True),
+        ('"abc"', True),
+        ('"x", "abc"', True),
+        ('W/"abc"', False),
+        ('"ABC"', False),
+        ("abc", False),
+        ("", False),
+    ],
+)
+def test_if_match_compares_strongly(header: str | None, holds: bool) -> None:
+    assert if_match_holds(header, '"abc"') is holds
