@@ -322,7 +322,7 @@ async def test_the_headers_of_a_file(shelf: Shelf, method: str) -> None:
 async def test_a_reader_that_means_another_file_gets_nothing_of_this_one(shelf: Shelf) -> None:
     data = shelf.write(b"data")
     async with running(shelf.daemon()) as daemon:
-        refused = await asked(daemon.port, TARGET, {"If-Match": '"another"', "Range": "bytes=0-1"})
+        refused = await asked(daemon.port, TARGET, If_Match='"another"', Range="bytes=0-1")
         assert refused.problem() == (412, "precondition_failed")
         meant = await asked(daemon.port, TARGET, If_Match=f'"{ETAG}"')
     assert (meant.status, meant.body) == (200, data)
