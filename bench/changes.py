@@ -2,11 +2,15 @@
 
 import hashlib
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.samples import Offer, Source, copy, crowded_folder
+from common.ids import EMPTY_FILE_ID
+
+Edit = Callable[[Path, bytes], None]
 
 
 class Change(NamedTuple):
@@ -19,23 +23,36 @@ class Change(NamedTuple):
 
 
 def edits(root: Path, offer: Offer, count: int, chance: random.Random) -> Change:
-    """Something is written at the end of some files."""
-    after, tails = dict(offer), dict[Path, bytes]()
-    for path in _some(offer, count, chance):
-        tails[root.parent / path] = tail = f"\nedited: {len(tails)}\n".encode()
-        after[path] = hashlib.sha256((root.parent / path).read_bytes() + tail).hexdigest()
-    return Change(f"{count} files edited", lambda: _append(tails), after, count)
+    """Of some files a part gets more, a part is emptied, a part is replaced as editors do when they save."""
+    after, steps, hashed = dict(offer), list[tuple[Edit, Path, bytes]](), 0
+    for number, path in enumerate(sorted(_some(offer, count, chance))):
+        edit, file = (_append, _empty, _replace)[number % 3], root.parent / path
+        text = f"\nedited: {number}\n".encode()
+        after[path] = EMPTY_FILE_ID if edit is _empty else hashlib.sha256(file.read_bytes() + text).hexdigest()
+        hashed += edit is not _empty
+        steps.append((edit, file, text))
+    return Change(f"{count} files edited", lambda: [edit(file, text) for edit, file, text in steps], after, hashed)
 
 
 def renames(root: Path, offer: Offer, count: int, chance: random.Random) -> Change:
-    """Some files get other names, where they are."""
+    """Some files get other names, every second one in another folder."""
     after, names = dict(offer), dict[Path, Path]()
-    for path in _some(offer, count, chance):
+    for number, path in enumerate(sorted(_some(offer, count, chance))):
         folder, _, name = path.rpartition("/")
-        new = f"{folder}/renamed {len(names)} {name}"
+        new = f"{(folder, f'{root.name}/moved')[number % 2]}/renamed {number} {name}"
         names[root.parent / path] = root.parent / new
         after[new] = after.pop(path)
     return Change(f"{count} files renamed", lambda: _rename(names), after, 0)
+
+
+def overwritings(root: Path, offer: Offer, count: int, chance: random.Random) -> Change:
+    """Some files get the names of others, which are gone then."""
+    after, names = dict(offer), dict[Path, Path]()
+    chosen = chance.sample(sorted(offer), 2 * count)
+    for old, new in zip(chosen[:count], chosen[count:], strict=True):
+        names[root.parent / old] = root.parent / new
+        after[new] = after.pop(old)
+    return Change(f"{count} files renamed to names of others", lambda: _rename(names), after, 0)
 
 
 def folder_rename(root: Path, offer: Offer, at_least: int) -> Change:
@@ -50,6 +67,14 @@ def folder_rename(root: Path, offer: Offer, at_least: int) -> Change:
     after = {path_after(path): digest for path, digest in offer.items()}
     moved = len(after.keys() - offer.keys())
     return Change(f"a folder of {moved:,} files renamed", lambda: _rename({folder: new}), after, 0)
+
+
+def folder_deletion(root: Path, offer: Offer, at_least: int) -> Change:
+    """A folder is deleted with all that is in it."""
+    folder = crowded_folder(root, at_least)
+    prefix = f"{folder.relative_to(root.parent)}/"
+    after = {path: digest for path, digest in offer.items() if not path.startswith(prefix)}
+    return Change(f"a folder of {len(offer) - len(after):,} files deleted", lambda: shutil.rmtree(folder), after, 0)
 
 
 def deletions(root: Path, offer: Offer, count: int, chance: random.Random) -> Change:
@@ -73,15 +98,25 @@ def _some(offer: Offer, count: int, chance: random.Random) -> set[str]:
     return set(chance.sample(sorted(offer), count))
 
 
-def _append(tails: dict[Path, bytes]) -> None:
-    for path, tail in tails.items():
-        with path.open("ab") as file:
-            file.write(tail)
+def _append(file: Path, text: bytes) -> None:
+    with file.open("ab") as opened:
+        opened.write(text)
+
+
+def _empty(file: Path, text: bytes) -> None:
+    file.write_bytes(b"")
+
+
+def _replace(file: Path, text: bytes) -> None:
+    beside = file.with_name(f".{file.name}.new")
+    beside.write_bytes(file.read_bytes() + text)
+    beside.replace(file)
 
 
 def _rename(names: dict[Path, Path]) -> None:
     for old, new in names.items():
-        old.rename(new)
+        new.parent.mkdir(exist_ok=True)
+        old.replace(new)
 
 
 def _delete(folder: Path, paths: set[str]) -> None:

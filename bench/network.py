@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,8 +22,8 @@ from urllib.parse import quote, urlencode
 from bench.daemons import ask, wait_for
 from bench.samples import Offer
 
-PATIENCE = 90.0
-PAUSE = 0.01  # seconds between two looks
+PATIENCE = 60.0
+PAUSE = 0.05  # seconds between two looks: more of them would take the time that the daemons need
 LASTING = range(20_000, 30_000)
 
 
@@ -75,6 +76,11 @@ class Daemon:
         if found is None:
             raise KeyError(name)
         return int(float(found[1]))
+
+    def logged(self, message: str) -> int:
+        """How often it has logged this."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return sum(line["message"] == message for line in lines)
 
     def bytes_read(self) -> int:
         """All that it read since its start, files, database and modules, from the cache too."""
@@ -132,18 +138,25 @@ class Network:
                 found.setdefault(name, {})[path] = file_id
         return found
 
-    def is_whole(self, *names: str) -> bool:
-        """Whether these peers, or all, are here and have looked at all that they share."""
+    def is_whole(self, *names: str, heard_since: float = 0.0) -> bool:
+        """Whether these peers, or all, are here, have looked at all that they share and told exactly that, and have had
+        an answer of the super-peer since a moment (seconds since 1970)."""
         there = {peer["name"]: peer for peer in ask(f"{self.super_peer.url}/api/v1/peers")}
-        return all(self._is_there(self.peers[name], there.get(name, {})) for name in names or self.peers)
+        chosen = names or tuple(self.peers)
+        if not all(self._is_there(self.peers[name], there.get(name, {}), heard_since) for name in chosen):
+            return False
+        announced = self.announced()
+        return all(announced.get(name, {}) == self.offers[name] for name in chosen)
 
-    def _is_there(self, peer: Daemon, shown: dict[str, Any]) -> bool:
+    def _is_there(self, peer: Daemon, shown: dict[str, Any], heard_since: float) -> bool:
         if not shown.get("is_online") or shown["shared_files"] != len(self.offers[peer.name]):
             return False
         token = (peer.folder / "owner-token").read_text().strip()
         shares = ask(f"{peer.url}/api/v1/shares", headers={"Authorization": f"Bearer {token}"})
         info = ask(f"{peer.url}/api/v1/info")
-        return bool(info["is_registered"]) and all(share["state"] == "online" for share in shares)
+        if not info["is_registered"] or datetime.fromisoformat(info["last_heartbeat"]).timestamp() < heard_since:
+            return False
+        return all(share["state"] == "online" for share in shares)
 
     def sources(self) -> dict[str, set[str]]:
         """Who is to have which content."""
@@ -157,9 +170,22 @@ class Network:
         """(name, id) of all that is to be found."""
         return {(path.rpartition("/")[2], file_id) for offer in self.offers.values() for path, file_id in offer.items()}
 
+    def names(self) -> dict[str, set[str]]:
+        """The names that each content is to be found under."""
+        found: dict[str, set[str]] = {}
+        for name, file_id in self.pairs():
+            found.setdefault(file_id, set()).add(name)
+        return found
+
     def listed(self) -> dict[str, dict[str, Any]]:
-        """All that the super-peer lists, by id."""
-        return {found["id"]: found for found in pages(f"{self.super_peer.url}/api/v1/files?limit=1000")}
+        """All that a search for nothing in particular finds, by id: what somebody has who is online."""
+        return {found["id"]: found for found in self.find("")}
+
+    def flaws(self) -> list[str]:
+        """What is wrong with the stopped super-peer's database in itself."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            told = [row[0] for check in ("integrity_check", "foreign_key_check") for row in _pragma(connection, check)]
+        return [flaw for flaw in told if flaw != "ok"]
 
     def find(self, name: str, **more: str) -> Iterator[dict[str, Any]]:
         """All that a search for a name finds."""
@@ -171,6 +197,10 @@ class Network:
         daemons = (self.super_peer, *self.peers.values())
         lines = [line for daemon in daemons for line in daemon.log.read_text().splitlines()]
         return [line for line in lines if not line.startswith("{") or json.loads(line)["level"] == "error"]
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> list[tuple[Any, ...]]:
+    return connection.execute(f"PRAGMA {name}").fetchall()
 
 
 def lasting_port() -> int:

@@ -12,6 +12,8 @@ from common.ids import EMPTY_FILE_ID
 
 CHANGED, CROWD = 100, 1000  # files
 INTERVAL = 2.0
+ROUND = INTERVAL + 1  # seconds in which each peer has sent a heartbeat and had its answer
+TELLING = 2 / 10_000  # seconds for each entry that is told again: no longer than the first time
 ENVIRONMENT = {"SUPERPEER_HEARTBEAT_INTERVAL": f"{INTERVAL:g}s"}
 HASHED = "shoal_peer_files_hashed_total"
 
@@ -20,19 +22,37 @@ def restart(run: Run) -> None:
     """Each process stops and starts again."""
     network = run.network
     for daemon in (network.super_peer, *network.peers.values()):
+        anew = told_anew(network)
         began = time.monotonic()
         code = daemon.end(signal.SIGTERM)
         took = time.monotonic() - began
         run.claim(f"{daemon.name} told to stop", f"{took:.2f} s, exit {code}", "10 s, exit 0", took < 10 and code == 0)
-        began = time.monotonic()
-        daemon.start()
-        daemon.ready()
-        line("  from start to ready", f"{time.monotonic() - began:.2f} s", "")
-        run.until_whole("  from start to all being back", began)
+        _start(run, daemon)
+        _told_nothing(run, anew)
         if daemon is not network.super_peer:
-            _nothing_read(run, daemon)
-        run.is_right("after that")
+            _nothing_hashed(run, daemon)
     _change_meanwhile(run)
+
+
+def _start(run: Run, daemon: Daemon) -> None:
+    """Starts a daemon again; all is back after one round of heartbeats."""
+    began = time.monotonic()
+    daemon.start()
+    daemon.ready()
+    line("  from start to ready", f"{time.monotonic() - began:.2f} s", "")
+    began = time.monotonic()
+    run.until_whole("  from ready to all being back", began, within=ROUND, anew=daemon is run.network.super_peer)
+    run.is_right("after that")
+
+
+def told_anew(network: Network) -> int:
+    """How often a peer has told everything again."""
+    return sum(peer.logged("announcing everything") for peer in network.peers.values())
+
+
+def _told_nothing(run: Run, before: int) -> None:
+    anew = told_anew(run.network) - before
+    run.claim("  catalogues told again from the beginning", f"{anew}", "none", not anew)
 
 
 def _change_meanwhile(run: Run) -> None:
@@ -43,14 +63,12 @@ def _change_meanwhile(run: Run) -> None:
         change = prepare(root, network.offers["two"], CHANGED, run.chance)
         change.make()
         network.offers["two"] = change.after
-    began = time.monotonic()
-    peer.start()
-    run.until_whole(f"{CHANGED} renamed and {CHANGED} deleted while two was stopped", began)
-    _nothing_read(run, peer)
-    run.is_right("after that")
+    line(f"{CHANGED} renamed, {CHANGED} deleted while two was stopped", "", "")
+    _start(run, peer)
+    _nothing_hashed(run, peer)
 
 
-def _nothing_read(run: Run, peer: Daemon) -> None:
+def _nothing_hashed(run: Run, peer: Daemon) -> None:
     hashed, read, size = peer.count(HASHED), peer.bytes_read(), size_of(run.roots[peer.name])
     run.claim("  files hashed again", f"{hashed}", "none", hashed == 0)
     line("  bytes read in all, of a share of", f"{read / 1e6:.0f} MB, {size / 1e6:.0f} MB", "")
@@ -59,17 +77,19 @@ def _nothing_read(run: Run, peer: Daemon) -> None:
 def kill(run: Run) -> None:
     """kill -9 of the super-peer, at rest and while files arrive, and of a peer."""
     network, hub = run.network, run.network.super_peer
+    anew = told_anew(network)
     hub.end(signal.SIGKILL)
     began = time.monotonic()
     hub.start()
     hub.ready()
-    line("super-peer killed at rest: from start to ready", f"{time.monotonic() - began:.2f} s", "")
+    ready = time.monotonic()
+    line("super-peer killed at rest: from start to ready", f"{ready - began:.2f} s", "")
     # At once, before any peer has told it anything again.
-    online = {file["id"] for file in pages(f"{hub.url}/api/v1/files?limit=1000&online=true")}
-    lost = len(network.sources().keys() - online)
+    lost = len(network.sources().keys() - network.listed().keys())
     run.claim("  contents not to be found then", f"{lost}", "none", lost == 0)
-    run.until_whole("  from start to all being back", began)
+    run.until_whole("  from ready to all being back", ready, within=ROUND, anew=True)
     run.is_right("after that")
+    _told_nothing(run, anew)
     _kill_in_the_middle(run)
     _kill_peer(run)
 
@@ -86,50 +106,60 @@ def _kill_in_the_middle(run: Run) -> None:
     line(f"super-peer killed while {CROWD:,} files arrive: written by then", f"{arrived:,}", "")
     began = time.monotonic()
     hub.start()
-    run.until_whole("  from start to all being there", began)
+    hub.ready()
+    ready = time.monotonic()
+    line("  from start to ready", f"{ready - began:.2f} s", "")
+    run.until_whole("  from ready to all being there", ready, within=ROUND, anew=True)
     run.is_right("after that")
 
 
 def _kill_peer(run: Run) -> None:
     network, peer = run.network, run.network.peers["two"]
-    only = sorted({file_id for file_id, who in network.sources().items() if who == {"two"}})
-    online = f"{network.super_peer.url}/api/v1/files?limit=1000&online=true"
+    sources = network.sources()
+    others = {file_id for file_id, who in sources.items() if who != {"two"}}
     peer.end(signal.SIGKILL)
     began = time.monotonic()
-    gone = until(lambda: not {file["id"] for file in pages(online)}.intersection(only))
+    gone = until(lambda: network.listed().keys() == others)
     took = time.monotonic() - began
     forgiven = 3 * INTERVAL + 2
     value = f"{took:.2f} s" if gone else "never"
-    name = f"peer two killed: its own {len(only):,} contents offline"
+    name = f"peer two killed: {len(sources) - len(others):,} contents offline"
     run.claim(name, value, f"at most {forgiven:g} s", took < forgiven)
-    began = time.monotonic()
-    peer.start()
-    run.until_whole("  from start to all being back", began)
-    _nothing_read(run, peer)
-    run.is_right("after that")
+    _start(run, peer)
+    _nothing_hashed(run, peer)
 
 
 def lose(run: Run) -> None:
     """The super-peer's database is deleted; then a peer's, which is then killed while it hashes everything anew."""
     network, hub = run.network, run.network.super_peer
     hub.end(signal.SIGKILL)
+    flaws = network.flaws()
+    run.claim("super-peer killed again: flaws of its database", f"{len(flaws)}", "none", not flaws)
     for file in hub.folder.glob(f"{network.database.name}*"):
         file.unlink()
+    hashed, anew = _hashed(network), told_anew(network)
     hub.start()
     hub.ready()
     began = time.monotonic()
-    known = until(lambda: len(list(_peers(network))) == len(network.peers))
+    known = until(lambda: len(_online(network)) == len(network.peers))
     took = time.monotonic() - began
-    value, wanted = f"{took:.2f} s" if known else "never", f"a heartbeat, {INTERVAL:g} s, and 1 s"
-    run.claim("super-peer's database deleted: all registered", value, wanted, took <= INTERVAL + 1)
-    run.until_whole("  from ready to whole", began)
+    value, wanted = f"{took:.2f} s" if known else "never", f"within {ROUND:g} s"
+    run.claim("super-peer's database deleted: all registered", value, wanted, took <= ROUND)
+    entries = sum(map(len, network.offers.values()))
+    run.until_whole(f"  from ready to all {entries:,} entries", began, within=round(ROUND + TELLING * entries))
     run.is_right("after that")
-    for name, peer in network.peers.items():
-        line(f"  files hashed for it at peer {name}", f"{peer.count(HASHED)}", "")
+    times = told_anew(network) - anew
+    run.claim("  catalogues told again from the beginning", f"{times}", "each once", times == len(network.peers))
+    more = _hashed(network) - hashed
+    run.claim("  files hashed for it", f"{more}", "none", more == 0)
     _lose_and_kill(run)
 
 
-def _peers(network: Network) -> list[str]:
+def _hashed(network: Network) -> int:
+    return sum(peer.count(HASHED) for peer in network.peers.values())
+
+
+def _online(network: Network) -> list[str]:
     return [peer["name"] for peer in pages(f"{network.super_peer.url}/api/v1/peers?limit=1000") if peer["is_online"]]
 
 

@@ -1,15 +1,18 @@
 """One run over real files: the network, what it is to be by the system's own tools, and what was not as it is said."""
 
 import random
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.network import PATIENCE, Network, until
+from bench.network import PATIENCE, Network, names_of, until
 from bench.report import line
 from bench.samples import Source, offer_of
 
 SEED = 7
+MOST_NAMES = 65  # that a content is listed under
+SHORTLY = 2.0  # seconds for what the step before has waited for already
 
 
 @dataclass
@@ -36,10 +39,11 @@ class Run:
             self.missed.append(name)
 
     def is_right(self, after: str) -> None:
-        """Compares everything: with what lies on the disk, path by path, and with what is listed, file by file."""
+        """Compares everything: what the disk holds with what is announced, path by path, and with what a search
+        finds, file by file and name by name."""
         for name, root in self.roots.items():
             self.network.offers[name] = offer_of(root)
-        until(lambda: not self._differences())
+        until(lambda: not self._differences(), SHORTLY)
         found = self._differences()
         self.claim(f"  all is right {after}", found[0] if found else "yes", "as sha256sum says", not found)
         for more in found[1:10]:
@@ -56,18 +60,22 @@ class Run:
         return told or self._differences_of_list()
 
     def _differences_of_list(self) -> list[str]:
-        listed, sources = self.network.listed(), self.network.sources()
-        told = [f"not listed: {file_id}" for file_id in sources.keys() - listed.keys()]
+        listed, sources, names = self.network.listed(), self.network.sources(), self.network.names()
+        told = [f"not found: {file_id}" for file_id in sources.keys() - listed.keys()]
         told += [f"too much: {file_id}" for file_id in listed.keys() - sources.keys()]
-        told += [
-            f"{found['sources']} sources: {found['filename']} {file_id}"
-            for file_id, found in listed.items()
-            if file_id in sources and found["sources"] != len(sources[file_id])
-        ]
+        for file_id in listed.keys() & sources.keys():
+            found, wanted = listed[file_id], names[file_id]
+            if found["sources"] != len(sources[file_id]):
+                told.append(f"{found['sources']} sources: {found['filename']} {file_id}")
+            if len(wanted) <= MOST_NAMES and names_of(found) != wanted:
+                told.append(f"other names: {sorted(names_of(found) ^ wanted)[0]} {file_id}")
         return told
 
-    def until_whole(self, name: str, began: float, *peers: str) -> None:
-        """Waits until all is there again and prints how long it took."""
-        whole = until(lambda: self.network.is_whole(*peers))
+    def until_whole(self, name: str, began: float, *peers: str, within: float = PATIENCE, anew: bool = False) -> None:
+        """Waits until all is there again and prints how long it took; `anew`: each peer has had an answer since."""
+        heard_since = time.time() - (time.monotonic() - began) if anew else 0.0
+        whole = until(lambda: self.network.is_whole(*peers, heard_since=heard_since))
         took = time.monotonic() - began
-        self.claim(name, f"{took:.2f} s" if whole else "never", f"within {PATIENCE:g} s", whole)
+        self.claim(name, f"{took:.2f} s" if whole else "never", f"within {within:g} s", whole and took <= within)
+        if not whole:
+            sys.exit(f"given up after {PATIENCE:g} s: no later step would tell anything")

@@ -116,10 +116,15 @@ _ENTRY = (
 
 
 def _said(file_ns: list[int]) -> sa.Select[Any]:
-    """The entries of these files, of one peer no more than SAID of each."""
+    """The entries of these files; of each, one peer is heard about no more than SAID names and tags, each once."""
     alike = [entries.c[name] for name in ("file_n", "audience", "size", "peer_n")]
-    turn = sa.func.row_number().over(partition_by=alike, order_by=entries.c.n).label("turn")
-    turns = sa.select(entries.c.n, turn).where(entries.c.file_n.in_(file_ns)).subquery()
+    first = sa.func.min(entries.c.n).label("n")
+    named = (
+        sa.select(first, *alike).where(entries.c.file_n.in_(file_ns)).group_by(*alike, entries.c.name, entries.c.tags)
+    )
+    said = named.subquery()
+    turn = sa.func.row_number().over(partition_by=[said.c[c.name] for c in alike], order_by=said.c.n).label("turn")
+    turns = sa.select(said.c.n, turn).subquery()
     return _ENTRY.where(entries.c.n.in_(sa.select(turns.c.n).where(turns.c.turn <= SAID)))
 
 

@@ -232,6 +232,14 @@ async def test_of_a_content_that_one_peer_has_very_often_only_the_first_names_ar
     assert books.rows("SELECT shared_files FROM peers") == [(8,), (1,)]
 
 
+async def test_however_often_a_peer_has_a_content_it_is_found_under_each_of_its_few_names(books: Library) -> None:
+    empty = [entry(f"{n}/__init__.py", "same") for n in range(300)]
+    await books.announce("p", *empty, entry("py.typed", "same"))
+    await books.announce("p", remove=["0/__init__.py"])
+    (info,) = (await books.page()).files
+    assert [info.filename, *info.names] == ["__init__.py", "py.typed"]
+
+
 async def test_where_sizes_differ_most_peers_decide(books: Library) -> None:
     await books.announce("liar", entry("lie.txt", "same", size=99))
     assert (await shown(books, "same")).size == 99
