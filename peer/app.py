@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from common.database.folder_lock import FolderInUse, FolderLock
+from common.database.folder_lock import FolderInUse
 from common.database.sqlite import DatabaseUnusable
 from common.http.addresses import canonical, is_loopback_host, profile_of, source_allowed, url_host
 from common.http.application import Boundary, make_application
@@ -33,6 +33,7 @@ from common.runtime.tasks import Jobs
 from common.wire.files import SharedFile
 from common.wire.peers import Load
 from peer import api
+from peer.control import start
 from peer.control.info import InfoRoutes
 from peer.control.owner import Owner, OwnerRoutes, TokenUnusable, load_owner_token
 from peer.control.pages import MENU, Pages, failure
@@ -106,7 +107,7 @@ class Peer:
         self.app.router.add_routes(Pages(self._info.current, self._library, document.document).routes())
         self.limits = ConnectionLimits(
             total=config.security.max_connections,
-            per_address=config.security.max_connections,
+            per_address=max(1, config.security.max_connections // 4),
             allowed=lambda address: not address or source_allowed(canonical(address), profile),
             exempt=is_loopback_host,
         )
@@ -171,17 +172,18 @@ def run(config: Config, warnings: list[str]) -> int:
     from common.runtime.kinds import ConfigError
     from common.runtime.logs import configure_logging
 
+    folder = Path(config.peer.data)
     try:
         configure_logging(config.logging)
         for warning in warnings:
             log.warning(warning)
-        lock = FolderLock.acquire(Path(config.peer.data))
-    except (ConfigError, FolderInUse, OSError) as error:
-        return _cannot_start(error)
+        lock = start.lock(folder)
+    except (ConfigError, FolderInUse, StartError, OSError) as error:
+        return _cannot_start(error, folder)
     try:
         asyncio.run(_serve(config))
     except (StartError, DatabaseUnusable, IdentityUnusable, TokenUnusable, ConfigError, OSError) as error:
-        return _cannot_start(error)
+        return _cannot_start(error, folder)
     finally:
         lock.release()
     return 0
@@ -192,6 +194,6 @@ async def _serve(config: Config) -> None:
     await serve(peer, config.peer.host, config.peer.port)
 
 
-def _cannot_start(error: Exception) -> int:
-    sys.stderr.write(f"peer: {error}\n")
+def _cannot_start(error: Exception, folder: Path) -> int:
+    sys.stderr.write(f"peer: {start.in_words(error, folder)}\n")
     return CANNOT_START

@@ -4,11 +4,12 @@ What lies there has a name and perhaps a size, and is no content: it may change 
 """
 
 import os
+from contextlib import suppress
 from typing import NamedTuple
 
 _MOUNTS = "/proc/self/mountinfo"
 _STATE = frozenset(
-    """binder binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue
+    b"""binder binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue
     nsfs proc pstore resctrl rpc_pipefs securityfs selinuxfs smackfs sysfs tracefs""".split()
 )
 
@@ -32,7 +33,7 @@ def state_folders() -> StateFolders:
     for line in lines:
         mounted, _, kind = line.partition(b" - ")
         _, _, number, _, path, *_ = mounted.split(b" ")
-        if kind.split(b" ")[0].decode("ascii", "replace") not in _STATE:
+        if kind.split(b" ")[0] not in _STATE:
             continue
         major, _, minor = number.partition(b":")
         device = os.makedev(int(major), int(minor))
@@ -42,12 +43,9 @@ def state_folders() -> StateFolders:
 
 
 def _add_root(roots: set[tuple[int, int]], path: bytes, device: int) -> None:
-    try:
-        found = os.stat(path, follow_symlinks=False)
-    except OSError:
-        return  # out of our sight, and of any walk's
-    if found.st_dev == device:  # else something has been mounted over it
-        roots.add((device, found.st_ino))
+    # Out of our sight it is out of any walk's too; and what was mounted over it has another device.
+    with suppress(OSError):
+        roots.add((device, os.stat(path, follow_symlinks=False).st_ino))
 
 
 def _unescaped(path: bytes) -> bytes:

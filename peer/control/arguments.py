@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from os.path import expanduser, isfile
 from typing import Any
 
 EXAMPLES = """\
@@ -115,7 +116,7 @@ def _run(commands: Any) -> None:
     where.add_argument("--host", metavar="ADDR", help="address to listen on (default: 127.0.0.1)")
     where.add_argument("--lan", action="store_const", const="0.0.0.0", dest="host", help="listen on all interfaces")
     made.add_argument("--port", metavar="N", help="port to listen on (default: 9001)")
-    made.add_argument("--share", metavar="DIR", action="append", help="folder to share; repeatable")
+    made.add_argument("--share", metavar="PATH", action="append", help="folder or file to share; repeatable")
     made.add_argument("--super-peer", metavar="HOST:PORT", help="the super-peer (default: localhost:8080)")
     made.add_argument("--name", metavar="NAME", help="what others call this peer (default: the machine's name)")
     made.add_argument("--data", metavar="DIR", help="folder of its key, token and database (default: ./data/peer)")
@@ -123,8 +124,11 @@ def _run(commands: Any) -> None:
 
 
 def run_settings(given: argparse.Namespace) -> dict[str, Any]:
-    """What `peer run` was given, by the names of the settings. `--share` replaces all configured shares."""
-    first, *more = given.share or [None]
+    """What `peer run` was given, by the names of the settings. `--share` replaces all configured shares.
+
+    The first that is not a single file is the shared directory, which takes in uploads.
+    """
+    first, *more = sorted(given.share or [None], key=lambda path: path is not None and isfile(expanduser(path)))
     return {
         "peer.host": given.host,
         "peer.port": given.port,

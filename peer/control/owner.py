@@ -4,7 +4,6 @@ The token lies in `DATA/owner-token` (mode 0600), made at the first start; reque
 """
 
 import hmac
-import os
 import secrets
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from common import errors
 from common.http.bearer import bearer_token
 from common.http.endpoint import Access, Endpoint
 from common.runtime.clock import Clock
+from common.runtime.obstacles import obstacle
+from common.runtime.secret_file import SecretUnusable, make_secret, read_secret
 from common.wire.peer_daemon import OwnerCode, OwnerToken
 
 TOKEN_FILE = "owner-token"
@@ -29,27 +30,22 @@ def load_owner_token(folder: Path) -> str:
     """The owner's token, made now if there is none. Raises TokenUnusable."""
     path = folder / TOKEN_FILE
     try:
-        token = path.read_text("ascii").strip() if path.exists() else ""
+        kept = read_secret(path)
+        if kept is not None and not kept.strip():
+            path.unlink()  # an empty one is no token, and a new one takes no other's place
+        token = kept.decode("ascii").strip() if kept else ""
         if not token:
             token = secrets.token_urlsafe(32)
-            _write(path, token)
-        os.chmod(path, 0o600)
-    except (OSError, UnicodeError) as error:
-        raise TokenUnusable(f"{path} cannot be used: {error}") from error
+            make_secret(path, f"{token}\n".encode())
+    except SecretUnusable as error:
+        raise TokenUnusable(str(error)) from error
+    except OSError as error:
+        raise TokenUnusable(obstacle(error, str(path), "move it away")) from error
+    except UnicodeError:
+        token = ""
     if len(token) < 20:
         raise TokenUnusable(f"{path} is damaged: remove it, a new one is made at the next start")
     return token
-
-
-def _write(path: Path, token: str) -> None:
-    half = path.with_suffix(".new")
-    half.unlink(missing_ok=True)
-    fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="ascii") as file:
-        file.write(token + "\n")
-        file.flush()
-        os.fsync(fd)
-    os.replace(half, path)
 
 
 class Owner:

@@ -6,12 +6,14 @@ Whatever goes wrong is a Stop whose one line says what to do next.
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from yarl import URL
 
 from common.http.outgoing import Outgoing, OutgoingError, read_bounded
+from common.runtime.secret_file import SecretUnusable, read_secret
 from common.wire.files import (
     Done,
     FileInfo,
@@ -136,13 +138,17 @@ class OwnPeer:
         return url_of(self._address, path, query)
 
     def _token(self) -> str:
+        why = "No such file or directory"
         try:
-            with open(self._token_file, encoding="ascii") as file:
-                return file.read(1024).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "not a token"
-            detail = f"No owner's token in {self._token_file} ({why}). Name your peer's data folder with --data DIR."
-            raise Stop(Exit.USAGE, "token_required", detail) from None
+            kept = read_secret(Path(self._token_file), own=False)
+            if kept is not None:
+                return kept.decode("ascii").strip()
+        except SecretUnusable as error:
+            why = error.why
+        except UnicodeDecodeError:
+            why = "not a token"
+        detail = f"No owner's token in {self._token_file} ({why}). Name your peer's data folder with --data DIR."
+        raise Stop(Exit.USAGE, "token_required", detail)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -117,5 +117,6 @@ def nobody_left(troubles: Sequence[SourceTrouble]) -> errors.Refusal:
         detail = "All sources of this file are busy. Try again later; what came so far is kept."
     else:
         last = next(trouble for trouble in reversed(troubles) if trouble.outcome not in AWAY)
-        detail = f"No source gives this file as it should: the last one {last.detail}. What came so far is kept."
+        why = last.detail.removesuffix(".")
+        detail = f"No source gives this file as it should: the last one {why}. What came so far is kept."
     return errors.Unavailable("source_unavailable", detail)

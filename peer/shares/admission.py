@@ -7,6 +7,7 @@ import stat
 
 from common.content.names import display_path
 from common.errors import Forbidden, Invalid, NotFound
+from common.runtime.mounts import state_folders
 from peer.shares.forbidden import is_unfinished, key_like_part
 from peer.shares.share import relative
 from peer.shares.tree import Rules
@@ -22,8 +23,7 @@ def admitted(path: str, data: bytes) -> tuple[bytes, bool]:
     except OSError as error:
         raise NotFound("invalid_path", f"{shown(real)} cannot be shared: {error.strerror}.") from None
     refuse_by_name(real, data)
-    if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
-        raise _forbidden(real, "it is neither a folder nor a regular file")
+    refuse_by_kind(real)
     if stat.S_ISREG(found.st_mode) and is_unfinished(real):
         raise _forbidden(real, "its name is that of a file which is still being written")
     return real, stat.S_ISDIR(found.st_mode)
@@ -38,6 +38,18 @@ def refuse_by_name(real: bytes, data: bytes) -> None:
         raise _forbidden(real, f"{shown(part)} is the name of a file or folder that holds secrets")
 
 
+def refuse_by_kind(real: bytes) -> None:
+    """Raises Forbidden for what is there and has no content that lasts."""
+    try:
+        found = os.stat(real)
+    except OSError:
+        return
+    if found.st_dev in state_folders().devices:
+        raise _forbidden(real, "it shows the state of the system and is no file")
+    if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
+        raise _forbidden(real, "it is neither a folder nor a regular file")
+
+
 def real_path(path: str) -> bytes:
     """The path as bytes, without links; of what is not there, as far as it is."""
     try:
@@ -47,9 +59,9 @@ def real_path(path: str) -> bytes:
 
 
 def base_rules(include_hidden: bool, data: bytes) -> Rules:
-    """What every scan leaves out: the data folder, under whatever path a scan may come to it."""
+    """What every scan leaves out, under whatever path it may come there: the data folder, and the system's state."""
     found = os.stat(data)
-    return Rules(include_hidden, frozenset({data}), frozenset({(found.st_dev, found.st_ino)}))
+    return Rules(include_hidden, frozenset({data}), state_folders().roots | {(found.st_dev, found.st_ino)})
 
 
 def shown(path: bytes) -> str:

@@ -56,12 +56,11 @@ def unshare_path(
 ) -> Decided | None:
     """This path is not to be offered; None if it is not."""
     home = _home(connection, path, rules)
-    below = [each for each in shares.load(connection) if each.wanted and relative(path, each.path) is not None]
-    if home is None and not below:
+    if home is None:
         return None
-    shares.exclude(connection, path, inside=is_folder and home is not None and home.path != path)
-    inside = relative(home.root, path) if home is not None else None
-    if home is not None and inside:
+    shares.exclude(connection, path, inside=is_folder and home.path != path)
+    inside = relative(home.root, path)
+    if inside:
         if is_folder:
             store.set_folder_closed(connection, Place(home.id, inside), now)
         elif not shares.withhold_name(connection, Place(home.id, os.path.dirname(inside)), os.path.basename(inside)):

@@ -17,12 +17,13 @@ from common.errors import Conflict, Forbidden, NotFound
 from common.runtime.clock import Clock
 from common.runtime.config import PeerSettings
 from common.runtime.kinds import ConfigError
+from common.runtime.obstacles import obstacle
 from common.runtime.tasks import Jobs
 from common.serving.file_reply import Served
 from common.wire.files import LocalSearchAnswer, SharedFile
 from common.wire.files import Share as SharedPath
 from peer.shares import decisions, listing, share_store, store
-from peer.shares.admission import admitted, base_rules, real_path, refuse_by_name, shown
+from peer.shares.admission import admitted, base_rules, real_path, refuse_by_kind, refuse_by_name, shown
 from peer.shares.agenda import Place
 from peer.shares.catalogue import Catalogue
 from peer.shares.decisions import Decided
@@ -167,14 +168,17 @@ class Library:
             raise Forbidden("path_not_shareable", f"It is unshared, but was not deleted: {'; '.join(problems)}.")
 
     async def unshare_path(self, path: str) -> None:
-        """Offers this folder, or the file under this name, no longer, until it is shared again. Raises NotFound."""
+        """Offers this folder, or the file under this name, no longer, until it is shared again. Raises NotFound.
+
+        What was shared inside of it in its own right stays.
+        """
         real = real_path(path)
         is_folder = await asyncio.to_thread(os.path.isdir, real)
         async with self._scan.turn:
             now = self._clock.now()
             decided = await self._database.write(decisions.unshare_path, real, is_folder, self._base, now)
             if decided is None:
-                raise NotFound("not_found", f"{shown(real)} is not shared.")
+                raise NotFound("not_found", f"{shown(real)} is not shared, nor does it lie in a folder that is.")
             self._accept(decided, removed="file_unshared")
 
     async def edit(self, file_id: str, *, tags: Iterable[str] | None = None, audience: str | None = None) -> SharedFile:
@@ -235,10 +239,11 @@ class Library:
             path = real_path(os.path.abspath(written))
             try:
                 refuse_by_name(path, self._data)
+                refuse_by_kind(path)
             except Forbidden as error:
                 raise ConfigError(f"peer.shares: {error.detail}") from None
-            if written == self._settings.shared_directory and path not in kinds:
-                os.makedirs(path, exist_ok=True)
+            if written == self._settings.shared_directory and path not in kinds and not os.path.exists(path):
+                _make_folder(path)
             paths.append((path, kinds.get(path, True) if not os.path.exists(path) else os.path.isdir(path)))
         clear_up(paths[0][0])
         return paths
@@ -322,3 +327,11 @@ class Library:
         if self._told[1] < MOST_TOLD:
             self._told = (self._told[0], self._told[1] + 1)
             self._tell(kind, file)
+
+
+def _make_folder(path: bytes) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        told = obstacle(error, f"the shared directory {shown(path)}", "name a folder that is there with --share")
+        raise ConfigError(told) from error

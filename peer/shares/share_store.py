@@ -79,10 +79,11 @@ def request(
 
 
 def exclude(connection: sqlite3.Connection, path: bytes, *, inside: bool) -> None:
-    """The owner wants this folder not to be offered; `inside`: another share would come past it."""
-    for share in load(connection):
-        if relative(path, share.path) is not None:
-            connection.execute("UPDATE share SET requested = 0, unshared = 1 WHERE id = ?", (share.id,))
+    """The owner wants this path not to be offered; `inside`: another share would come past it.
+
+    Shares of their own inside of it stay: they are decisions of their own.
+    """
+    connection.execute("UPDATE share SET requested = 0, unshared = 1 WHERE path = ?", (path,))
     if inside:
         connection.execute("INSERT OR IGNORE INTO exclusion VALUES (?)", (path,))
 

@@ -22,7 +22,7 @@ from peer.shares.moves import trace
 from peer.shares.report import Report
 from peer.shares.schema import State
 from peer.shares.settling import settles_in
-from peer.shares.share import Share, catalogue_path
+from peer.shares.share import Share, catalogue_path, relative
 from peer.shares.store import Proof, has_below, names_in, rows_in, rows_named, subfolders
 from peer.shares.tree import LISTING_SIZE, Closed, Listing, Rules, Seen, closing_reason, join, seen, walk
 from peer.shares.watch import Watch
@@ -61,7 +61,7 @@ class Survey:
         report = Report(share.id, entries=len(names))
         if not self._has_root(share, report):
             return report
-        if self.rules.closes(join(share.root, place.folder)):
+        if self._is_closed(share, place.folder):
             self._cannot_enter(place, "excluded", report)
             return report
         try:
@@ -113,6 +113,12 @@ class Survey:
         except OSError as error:
             report.closed.append((Place(share.id, b""), closing_reason(error) == "denied"))
             return False
+
+    def _is_closed(self, share: Share, folder: bytes) -> bool:
+        """Whether a folder is left out of its share. What is around the share closes nothing in it."""
+        path = join(share.root, folder)
+        inside = (closed for closed in self.rules.closed if relative(share.path, closed) is not None)
+        return any(relative(closed, path) is not None for closed in inside)
 
     def _cannot_enter(self, place: Place, reason: str, report: Report) -> None:
         if reason == "excluded":

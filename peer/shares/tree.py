@@ -68,10 +68,6 @@ class Rules:
             return "key_like"
         return "unfinished" if is_unfinished(name) else ""
 
-    def closes(self, path: bytes) -> bool:
-        """Whether an absolute path is, or lies in, a closed folder."""
-        return any(path == closed or path.startswith(closed + b"/") for closed in self.closed)
-
     def enters(self, path: bytes, fd: int) -> bool:
         """Whether an open folder, known by its absolute path, is read."""
         if path in self.closed:

@@ -4,11 +4,11 @@ The file holds the 32-byte seed; it appears whole or not at all, and an existing
 """
 
 import base64
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.ids import PeerId, keyed_peer_id
+from common.runtime.secret_file import SecretUnusable, make_secret, read_secret
 
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
@@ -46,35 +46,14 @@ def load_identity(folder: Path) -> Identity:
 
     path = folder / KEY_FILE
     try:
-        seed = path.read_bytes() if path.exists() else _make(path, bytes(SigningKey.generate()))
-    except OSError as error:
-        raise IdentityUnusable(f"{path} cannot be read or written: {error.strerror}") from error
+        seed = read_secret(path)
+        if seed is None:
+            seed = bytes(SigningKey.generate())
+            make_secret(path, seed)
+    except SecretUnusable as error:
+        raise IdentityUnusable(str(error)) from error
     if len(seed) != SEED:
         raise IdentityUnusable(
             f"{path} is damaged: it has {len(seed)} bytes, not {SEED}; restore it, or move it away for a new id"
         )
     return Identity(SigningKey(seed))
-
-
-def _make(path: Path, seed: bytes) -> bytes:
-    """Writes beside the final name, to the disk, and only then gives the name."""
-    half = path.with_suffix(".new")
-    half.unlink(missing_ok=True)
-    fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, seed)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.link(half, path)
-    half.unlink()
-    _sync_folder(path.parent)
-    return seed
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -2,12 +2,24 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from common.runtime import mounts
 from common.runtime.mounts import state_folders
+
+
+@contextmanager
+def mounted(kind: str, folder: Path) -> Iterator[None]:
+    if subprocess.run(["mount", "-t", kind, kind, folder], capture_output=True).returncode:
+        pytest.skip("needs the right to mount file systems")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.mark.parametrize("path", ["/proc", "/proc/self/mem", "/sys"])
@@ -25,26 +37,15 @@ def test_folders_of_files_are_not_taken_for_it(tmp_path: Path) -> None:
 def test_it_is_found_wherever_it_is_mounted(tmp_path: Path) -> None:
     folder = tmp_path / "with a blank"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "sysfs", "sysfs", folder], capture_output=True).returncode:
-        pytest.skip("needs the right to mount the system's state")
-    try:
+    with mounted("mqueue", folder):
         found = os.stat(folder)
         assert (found.st_dev, found.st_ino) in state_folders().roots
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def test_a_folder_that_files_were_mounted_over_is_one_of_files(tmp_path: Path) -> None:
-    below = subprocess.run(["mount", "-t", "mqueue", "mqueue", tmp_path], capture_output=True).returncode == 0
-    if not below:
-        pytest.skip("needs the right to mount the system's state")
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], check=True)
+    with mounted("mqueue", tmp_path), mounted("tmpfs", tmp_path):
         found = os.stat(tmp_path)
         assert (found.st_dev, found.st_ino) not in state_folders().roots
-        subprocess.run(["umount", "-l", tmp_path], check=True)
-    finally:
-        subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
 def test_a_system_that_does_not_tell_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

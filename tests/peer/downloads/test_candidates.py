@@ -68,6 +68,15 @@ def test_a_pause_has_an_upper_and_a_lower_bound() -> None:
     assert 0 < these.pause(0) < 1
 
 
+@pytest.mark.parametrize("why", ["compressed its answer unasked.", "compressed its answer unasked"])
+def test_what_went_wrong_is_told_in_whole_sentences(why: str) -> None:
+    these = candidates(A)
+    these.failed(A, SourceTrouble("refused", why), 0, now=0)
+    with pytest.raises(Refusal) as refused:
+        these.pause(0)
+    assert refused.value.detail.endswith("last one compressed its answer unasked. What came so far is kept.")
+
+
 def test_bytes_gained_restore_the_patience() -> None:
     these = candidates(A, attempts=2)
     for _ in range(10):

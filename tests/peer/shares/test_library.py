@@ -120,6 +120,9 @@ async def test_an_empty_file_is_a_file(shelf: Shelf) -> None:
         ("{folder}/socket", Forbidden, "path_not_shareable"),
         ("{folder}/movie.part", Forbidden, "path_not_shareable"),
         ("/dev/null", Forbidden, "path_not_shareable"),
+        ("/proc", Forbidden, "path_not_shareable"),
+        ("/proc/self/mem", Forbidden, "path_not_shareable"),
+        ("/sys/kernel", Forbidden, "path_not_shareable"),
         ("{folder}/" + "n" * 300, NotFound, "invalid_path"),
         ("{folder}/loop/x", NotFound, "invalid_path"),
     ],
@@ -142,6 +145,31 @@ async def test_a_configuration_that_names_what_is_never_shared_stops_the_start(s
         with pytest.raises(ConfigError, match="cannot be shared"):
             await shelf.open(shares=(str(path),))
     assert children() == set()
+
+
+@pytest.mark.parametrize("path", ["/proc", "/proc/self/maps", "/sys", "/dev/null"])
+async def test_neither_may_it_name_what_is_no_file(shelf: Shelf, path: str) -> None:
+    with pytest.raises(ConfigError, match=f"{path.removesuffix('self/maps')}.* cannot be shared: it "):
+        await shelf.open(shares=(path,))
+
+
+async def test_a_shared_directory_that_cannot_be_made_stops_the_start(shelf: Shelf) -> None:
+    with pytest.raises(ConfigError, match=r"^the shared directory /proc/absent cannot be used \(No such .*--share$"):
+        await shelf.open(shared_directory="/proc/absent")
+
+
+async def test_the_shared_directory_may_be_a_single_file_but_takes_nothing_in(shelf: Shelf) -> None:
+    path = _written(shelf.folder / "tune.mp3", "la")
+    kept = await shelf.open(shared_directory=path)
+    assert await kept.names() == ["tune.mp3"]
+    with pytest.raises(Forbidden, match="Not a directory"):
+        await kept.library.receive_upload("a.txt", chunks(b"a"))
+
+
+async def test_the_state_of_the_system_is_left_out_of_a_share_around_it(shelf: Shelf, state: Path) -> None:
+    write(shelf.share / "file", "file")
+    kept = await shelf.open()
+    assert await kept.names() == ["share/file"]
 
 
 async def test_a_database_that_cannot_be_used_stops_the_start(shelf: Shelf) -> None:
@@ -259,6 +287,64 @@ async def test_a_share_whose_folder_is_no_more_can_be_unshared(shelf: Shelf) -> 
     await kept.until()
     await kept.library.unshare_path(str(shelf.folder / "music"))
     assert (kept.library.shared_files, len(await kept.library.shares())) == (0, 1)
+
+
+async def test_what_was_shared_in_its_own_right_stays_when_the_folder_around_it_is_unshared(shelf: Shelf) -> None:
+    for name in ("music/one", "music/jazz/two", "music/rock/three"):
+        write(shelf.folder / name, name)
+    music, jazz, rock = (str(shelf.folder / name) for name in ("music", "music/jazz", "music/rock"))
+    kept = await shelf.open(shares=(music, jazz))
+    await kept.library.share(rock)
+    await kept.until("music/jazz/two", "music/one", "music/rock/three")
+    await kept.library.unshare_path(music)
+    await kept.until("jazz/two", "rock/three")
+    kept = await shelf.reopen(shares=(music, jazz))
+    await kept.until("jazz/two", "rock/three")
+    await kept.library.unshare_path(jazz)
+    await kept.until("rock/three")
+    kept = await shelf.reopen(shares=(music,))
+    await kept.until("rock/three")
+    await kept.library.share(music)
+    await kept.until("music/jazz/two", "music/one", "music/rock/three")
+
+
+async def test_a_share_that_nothing_covered_is_untouched_by_the_end_of_the_one_around_it(shelf: Shelf) -> None:
+    write(shelf.folder / "music/one", "one")
+    write(shelf.folder / "music/.hidden/two", "two")
+    music, hidden = str(shelf.folder / "music"), str(shelf.folder / "music/.hidden")
+    kept = await shelf.open(shares=(music, hidden))
+    assert await kept.names() == ["hidden/two", "music/one"]
+    kept.told.clear()
+    await kept.library.unshare_path(music)
+    assert [(kind, file.filename) for kind, file in kept.told] == [("file_unshared", "one")]
+    assert await kept.names() == ["hidden/two"]
+
+
+async def test_a_share_in_a_folder_that_is_left_out_of_another_lives_on(shelf: Shelf) -> None:
+    for name in ("a/one", "a/b/c/two", "a/three"):
+        write(shelf.share / name, name)
+    kept = await shelf.open(shares=(str(shelf.share / "a/b"), str(shelf.share / "a/one")))
+    await kept.library.unshare_path(str(shelf.share / "a"))
+    await kept.until("b/c/two", "one")
+    write(shelf.share / "a/b/c/two", "changed")
+    write(shelf.share / "a/b/c/new", "new")
+    await kept.until("b/c/new", "b/c/two", "one")
+    await kept.eventually(lambda: kept.library.hashed >= 5)
+    assert await kept.library.share(str(shelf.share / "a/b/c/two")) == sha256("changed")
+    assert await kept.library.share(str(shelf.share / "a/three")) == sha256("a/three")
+
+
+async def test_to_unshare_a_folder_around_the_shares_is_refused_and_ends_none(shelf: Shelf) -> None:
+    write(shelf.share / "file", "file")
+    plant(shelf.folder / "music", 2)
+    kept = await shelf.open(shares=(str(shelf.folder / "music"),))
+    before = await kept.names()
+    for path in ("/", str(shelf.folder)):
+        with pytest.raises(NotFound) as refused:
+            await kept.library.unshare_path(path)
+        assert refused.value.code == "not_found"
+    assert await kept.names() == before
+    assert len(await kept.library.shares()) == 2
 
 
 # Tags and audience
@@ -515,6 +601,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
     if mounting.returncode:
         pytest.skip("needs the right to mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture
+def state(shelf: Shelf) -> Iterator[Path]:
+    """The system's state as a folder of the share."""
+    folder = shelf.share / "state"
+    folder.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "proc", "proc", folder], capture_output=True).returncode:
+        pytest.skip("needs the right to mount the system's state")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
 
