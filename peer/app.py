@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from common.database.folder_lock import FolderInUse
+from common.database.folder_lock import FolderLock
 from common.database.sqlite import DatabaseUnusable
 from common.http.addresses import canonical, is_loopback_host, profile_of, source_allowed, url_host
 from common.http.application import Boundary, make_application
@@ -25,15 +25,14 @@ from common.http.hub import Hub
 from common.http.metrics import MetricsPage, Reading, Requests
 from common.http.operations import Document
 from common.http.outgoing import Outgoing
-from common.http.serve import StartError
 from common.http.serve import run as serve
 from common.runtime.clock import Clock, SystemClock
 from common.runtime.config import Config
+from common.runtime.obstacles import StartError, in_words
 from common.runtime.tasks import Jobs
 from common.wire.files import SharedFile
 from common.wire.peers import Load
 from peer import api
-from peer.control import start
 from peer.control.info import InfoRoutes
 from peer.control.owner import Owner, OwnerRoutes, TokenUnusable, load_owner_token
 from peer.control.pages import MENU, Pages, failure
@@ -177,8 +176,8 @@ def run(config: Config, warnings: list[str]) -> int:
         configure_logging(config.logging)
         for warning in warnings:
             log.warning(warning)
-        lock = start.lock(folder)
-    except (ConfigError, FolderInUse, StartError, OSError) as error:
+        lock = FolderLock.acquire(folder)
+    except (ConfigError, StartError) as error:
         return _cannot_start(error, folder)
     try:
         asyncio.run(_serve(config))
@@ -195,5 +194,5 @@ async def _serve(config: Config) -> None:
 
 
 def _cannot_start(error: Exception, folder: Path) -> int:
-    sys.stderr.write(f"peer: {start.in_words(error, folder)}\n")
+    sys.stderr.write(f"peer: {in_words(error, folder)}\n")
     return CANNOT_START

@@ -6,9 +6,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from common.http.serve import StartError, run
+from common.http.serve import run
 from common.runtime.logs import configure_logging
+from common.runtime.obstacles import StartError, in_words
 from common.runtime.settings import ConfigError, load_config
 
 FAILED_TO_START = 2
@@ -51,7 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Imported here, so that a wrong flag is answered at once.
         import uvloop
 
-        from common.database.folder_lock import FolderInUse
         from common.database.sqlite import DatabaseUnusable
         from superpeer.app import SuperPeer
     except ConfigError as error:
@@ -62,13 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # sendfile.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(SuperPeer(loaded.config), settings.host, settings.port))
-    except (StartError, DatabaseUnusable, FolderInUse, OSError) as error:
-        return _cannot_start(error)
+    except (StartError, DatabaseUnusable, OSError) as error:
+        return _cannot_start(in_words(error, Path(settings.data)))
     return 0
 
 
-def _cannot_start(error: Exception) -> int:
-    print(f"superpeer: {error}", file=sys.stderr)  # noqa: T201, for whoever started it
+def _cannot_start(why: object) -> int:
+    print(f"superpeer: {why}", file=sys.stderr)  # noqa: T201, for whoever started it
     return FAILED_TO_START
 
 

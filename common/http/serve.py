@@ -18,6 +18,7 @@ from aiohttp import web
 
 from common.http.addresses import url_host
 from common.http.connection import ConnectionLimits, Runner
+from common.runtime.obstacles import StartError
 
 log = logging.getLogger("shoal.daemon")
 
@@ -29,10 +30,6 @@ COLLECT_AFTER = (20_000, 10, 10)
 # Seconds after the call to stop by which its steps have ended: nothing more is taken, requests are done, all is closed.
 STOP_MARKS = (3.0, 6.5, 9.5)
 LAST_RESORT = 9.8
-
-
-class StartError(Exception):
-    """The daemon cannot start; the message is for the person who started it."""
 
 
 class Daemon(Protocol):

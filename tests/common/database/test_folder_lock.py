@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from common.database.folder_lock import LOCK_NAME, FolderInUse, FolderLock
+from common.runtime.obstacles import StartError
 
 HOLD = """
 import subprocess, sys
@@ -81,12 +83,19 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / LOCK_NAME).symlink_to(victim)
-    with pytest.raises(OSError, match="symbolic"):
+    with pytest.raises(StartError, match=r"lock cannot be used \(it is not a regular file\): move it away"):
         FolderLock.acquire(tmp_path)
     assert victim.read_text() == "precious"
 
 
-def test_a_folder_that_cannot_be_made_is_an_ordinary_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_else_stands_in_the_place_of_the_lock_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / LOCK_NAME)
+    with pytest.raises(StartError, match="lock cannot be used"):
+        FolderLock.acquire(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError):
+    with pytest.raises(StartError, match=r"the data folder .* cannot be used \(it is not a folder\): choose another"):
         FolderLock.acquire(tmp_path / "file" / "data")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from common.http.serve import LAST_RESORT, STOP_MARKS, StartError, listen, start
+from common.http.serve import LAST_RESORT, STOP_MARKS, listen, start
+from common.runtime.obstacles import StartError
 from tests.support.daemon import at, running, tiny_daemon
 from tests.support.listeners import HAS_IPV6
 from tests.support.waiting import until
