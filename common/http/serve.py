@@ -27,6 +27,8 @@ BACKLOG = 1024
 COLLECT_AFTER = (20_000, 10, 10)
 
 
+ANY = "::"  # every interface, both kinds of addresses
+
 # Seconds after the call to stop by which its steps have ended: nothing more is taken, requests are done, all is closed.
 STOP_MARKS = (3.0, 6.5, 9.5)
 LAST_RESORT = 9.8
@@ -52,7 +54,9 @@ class Daemon(Protocol):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises StartError in words."""
+    """A listening socket; on `::` for IPv4 as well, and for IPv4 alone where there is no IPv6. Raises StartError."""
+    if host == ANY and not _has_ipv6():
+        host = "0.0.0.0"
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -70,6 +74,16 @@ def listen(host: str, port: int) -> socket.socket:
         raise StartError(_why_not(host, port, error)) from error
     listener.setblocking(False)
     return listener
+
+
+def _has_ipv6() -> bool:
+    """Whether a socket can be bound to an IPv6 address: a kernel may know them and be told not to use them."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind((ANY, 0))
+    except OSError:
+        return False
+    return True
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:

@@ -8,9 +8,10 @@ import stat
 from common.content.names import display_path
 from common.errors import Forbidden, Invalid, NotFound
 from common.runtime.mounts import state_folders
+from peer.shares.disk import open_folder
 from peer.shares.forbidden import is_unfinished, key_like_part
 from peer.shares.share import relative
-from peer.shares.tree import Rules
+from peer.shares.tree import Rules, is_data_folder
 
 
 def admitted(path: str, data: bytes) -> tuple[bytes, bool]:
@@ -48,6 +49,19 @@ def refuse_by_kind(real: bytes) -> None:
         raise _forbidden(real, "it shows the state of the system and is no file")
     if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
         raise _forbidden(real, "it is neither a folder nor a regular file")
+    if _is_in_data_folder(real if stat.S_ISDIR(found.st_mode) else os.path.dirname(real)):
+        raise _forbidden(real, "it belongs to a daemon of this network")
+
+
+def _is_in_data_folder(folder: bytes) -> bool:
+    try:
+        fd = open_folder(folder)
+    except OSError:
+        return False
+    try:
+        return is_data_folder(fd)
+    finally:
+        os.close(fd)
 
 
 def real_path(path: str) -> bytes:

@@ -5,6 +5,7 @@ A folder that cannot be read is reported, not raised.
 """
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from peer.shares.forbidden import is_key_like, is_unfinished
 
 LISTING_SIZE = 1000
 _DOT = ord(".")
+_DATABASES = (b"superpeer.sqlite", b"library.db")
 LONGEST_FOLDER = 16 * 1024  # bytes; what a catalogue can name ends far before
 
 
@@ -53,7 +55,8 @@ class Closed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is left out: hidden names, key-like names, and the folders in `closed`, known by path or by identity."""
+    """What is left out: hidden names, key-like names, daemons' data folders, and the folders in `closed`, known by path
+    or by identity."""
 
     include_hidden: bool = False
     closed: frozenset[bytes] = frozenset()
@@ -70,7 +73,7 @@ class Rules:
 
     def enters(self, path: bytes, fd: int) -> bool:
         """Whether an open folder, known by its absolute path, is read."""
-        if path in self.closed:
+        if path in self.closed or is_data_folder(fd):
             return False
         if not self.closed_ids:
             return True
@@ -106,6 +109,18 @@ def walk(
                 yield Closed(folder, closing_reason(error))
     finally:
         path.close()
+
+
+def is_data_folder(fd: int) -> bool:
+    """Whether an open folder is where a daemon keeps its database, be it ours or another's."""
+    return _has(fd, b"lock") and any(_has(fd, name) for name in _DATABASES)
+
+
+def _has(fd: int, name: bytes) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
 
 
 def list_folder(fd: int, folder: bytes, rules: Rules, skipped: Counter[str]) -> Iterator[Listing]:

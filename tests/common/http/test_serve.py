@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from common.http import serve
 from common.http.serve import LAST_RESORT, STOP_MARKS, listen, start
 from common.runtime.obstacles import StartError
 from tests.support.daemon import at, running, tiny_daemon
@@ -53,6 +54,27 @@ async def test_after_the_end_nobody_answers() -> None:
         assert await idle.ended()
         with pytest.raises(ConnectionRefusedError):
             await asked(served.port)
+
+
+def reaches(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 2).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_all_interfaces_are_those_of_both_kinds() -> None:
+    with listen("::", 0) as listener:
+        assert listener.family == socket.AF_INET6
+        assert [reaches(host, listener.getsockname()[1]) for host in ("127.0.0.1", "::1")] == [True, True]
+
+
+def test_without_ipv6_all_interfaces_are_those_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "_has_ipv6", lambda: False)
+    with listen("::", 0) as listener:
+        assert listener.family == socket.AF_INET
+        assert reaches("127.0.0.1", listener.getsockname()[1])
 
 
 async def test_a_port_in_use_is_told_in_words_and_nothing_is_opened(taken_port: int) -> None:

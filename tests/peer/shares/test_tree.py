@@ -55,6 +55,14 @@ def test_closed_folders_are_not_entered_by_whatever_path(tmp_path: Path) -> None
     assert closed == {b"renamed": "excluded", b"private": "excluded"}
 
 
+def test_no_daemon_publishes_the_database_of_another(tmp_path: Path) -> None:
+    for path in ("super/lock", "super/superpeer.sqlite", "peer/lock", "peer/library.db", "peer/uploads/file"):
+        write(tmp_path / path)
+    for path in ("mine/library.db", "mine/superpeer.sqlite", "door/lock"):
+        write(tmp_path / path)
+    assert walked(tmp_path) == {b"mine/library.db", b"mine/superpeer.sqlite", b"door/lock"}
+
+
 def test_a_folder_that_may_not_be_read_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     write(tmp_path / "closed" / "file")
     write(tmp_path / "open" / "file")
