@@ -3,15 +3,17 @@ something.
 
 Each answer names the catalogue that the super-peer holds. When it is the one announced last, only changes are sent;
 when it is that and one version more, the answer to our last call was lost and the call is taken as done; else
-everything is sent anew.
+everything is sent anew. After a lost answer a heartbeat asks what became of that call, before there is another one.
+
+Nothing that a super-peer answers ends this, or makes it ask without a pause.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from common.http.outgoing import OutgoingError
 from common.runtime.clock import Clock
@@ -26,7 +28,8 @@ LONGEST_PAUSE = 30.0
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 1.0, 3600.0
 GATHER = 0.05  # seconds in which changes that come together are gathered
 ENTRIES = 1000
-LOST = frozenset({"peer_not_found", "token_invalid", "token_required"})
+LOST = frozenset({"peer_not_found", "token_invalid", "token_required", "replay"})
+OUT_OF_STEP = "catalogue_out_of_step"
 
 
 class Pending(Protocol):
@@ -60,6 +63,14 @@ class Catalogue(Protocol[P]):
 
 
 @dataclass(frozen=True, slots=True)
+class Call(Generic[P]):
+    """An announcement of which it is not known whether it was taken."""
+
+    pending: P
+    delta: CatalogueDelta
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """What a peer tells of itself when it registers."""
 
@@ -69,7 +80,10 @@ class About:
 
 
 class Session(Generic[P]):
-    """One peer's standing with its super-peer. `load` and `shared_files` are asked when they are told."""
+    """One peer's standing with its super-peer. `load` and `shared_files` are asked when they are told.
+
+    `sleep` is how it pauses, for tests that do not.
+    """
 
     def __init__(
         self,
@@ -79,6 +93,7 @@ class Session(Generic[P]):
         clock: Clock,
         load: Callable[[], Load],
         shared_files: Callable[[], int],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._super_peer = super_peer
         self._catalogue = catalogue
@@ -86,9 +101,11 @@ class Session(Generic[P]):
         self._clock = clock
         self._load = load
         self._shared_files = shared_files
+        self._sleep = sleep
         self._sequence = 0
         self._interval = FIRST_PAUSE
-        self._in_flight: P | None = None
+        self._in_flight: Call[P] | None = None
+        self._is_settled = False  # a heartbeat was answered since the registration
         self.port = 0
         self.is_registered = False
         self.last_heartbeat: float | None = None
@@ -99,15 +116,17 @@ class Session(Generic[P]):
         """For ever: registers, stays, and starts over when it is not known any more."""
         pause = FIRST_PAUSE
         while True:
+            self._is_settled = False
             try:
                 await self._register()
-                pause = FIRST_PAUSE
                 await self._stay()
             except OutgoingError as error:
                 self._lost(error)
-                if error.code not in LOST:
-                    await asyncio.sleep(_wish(error) or pause * random.uniform(0.8, 1.2))
-                    pause = min(pause * 2, LONGEST_PAUSE)
+                if self._is_settled:
+                    pause = FIRST_PAUSE
+                    continue  # forgotten after a while: known again at once
+                await self._sleep(_wish(error) or pause * random.uniform(0.8, 1.2))
+                pause = min(pause * 2, LONGEST_PAUSE)
 
     async def leave(self) -> None:
         """Says goodbye, if anybody listens."""
@@ -141,9 +160,11 @@ class Session(Generic[P]):
         failed = 0
         while True:
             try:
-                if self._clock.monotonic() >= due:
-                    due = self._clock.monotonic() + self._pause()
-                    await self._beat()
+                if (now := self._clock.monotonic()) >= due:
+                    try:
+                        await self._beat()
+                    finally:
+                        due = now + self._pause()  # of the answer, if there was one
                 elif not await self._announce():
                     await self._wait(due - self._clock.monotonic())
                 failed = 0
@@ -159,14 +180,15 @@ class Session(Generic[P]):
 
     async def _recover(self, error: OutgoingError, failed: int) -> None:
         """A call failed and the registration may still stand: wait a little longer each time, then go on."""
-        if error.code == "catalogue_out_of_step":
-            held = error.problem
-            await self._compare(held.get("catalogue_id"), int(held.get("catalogue_version") or 0))
-            return
-        if failed == 1:
-            log.warning("super-peer does not answer as it should", extra={"code": error.code, "reason": error.detail})
-        self.trouble = error.detail
-        await asyncio.sleep(_wish(error) or min(FIRST_PAUSE * 2 ** (failed - 1), self._interval, LONGEST_PAUSE))
+        if error.code == OUT_OF_STEP:
+            await self._compare(error.problem.get("catalogue_id"), error.problem.get("catalogue_version"))
+        else:
+            self.trouble = error.detail
+            if failed == 1:
+                extra = {"code": error.code, "reason": error.detail}
+                log.warning("super-peer does not answer as it should", extra=extra)
+        pause = FIRST_PAUSE * 2 ** min(failed - 1, 10)  # bounded before it is too much for a float
+        await self._sleep(_wish(error) or min(pause, self._interval, LONGEST_PAUSE))
 
     async def _wait(self, seconds: float) -> None:
         """Until something changed, or for so long."""
@@ -184,42 +206,55 @@ class Session(Generic[P]):
             HeartbeatRequest(self._sequence, catalogue.catalogue_id, catalogue.announced_version, self._load())
         )
         self._interval, self.last_heartbeat, self.trouble = sensible(answer.heartbeat_interval), self._clock.now(), ""
+        self._is_settled = True
         await self._compare(answer.catalogue_id, answer.catalogue_version)
 
     async def _announce(self) -> bool:
         """Sends one batch of changes; False when there are none."""
+        if self._in_flight is not None:
+            await self._beat()  # which tells whether it was taken
         catalogue = self._catalogue
         catalogue.changed.clear()
         pending = await catalogue.pending(ENTRIES)
         if not (pending.add or pending.remove or catalogue.restarting):
             return False
-        delta = CatalogueDelta(
-            catalogue.catalogue_id,
-            catalogue.announced_version,
-            pending.add,
-            pending.remove,
-            complete=catalogue.restarting and not pending.more,
-        )
-        self._in_flight = pending
-        answer = await self._super_peer.announce(delta)
-        self._in_flight = None
-        await catalogue.mark_announced(pending, answer.catalogue_version, complete=delta.complete)
+        call = self._in_flight = Call(pending, self._delta(pending))
+        try:
+            answer = await self._super_peer.announce(call.delta)
+        except OutgoingError as error:
+            if error.status is not None and 400 <= error.status < 500:
+                self._in_flight = None  # it was surely not taken
+            raise
+        if answer.catalogue_version != call.delta.base_version + 1:
+            detail = f"The super-peer answered version {call.delta.base_version} with another than the next."
+            raise OutgoingError("invalid_body", detail, status=200)
+        await self._taken(call)
         return True
 
-    async def _compare(self, catalogue_id: str | None, version: int) -> None:
-        """Goes on from what the super-peer holds, or begins the catalogue anew."""
-        catalogue, in_flight = self._catalogue, self._in_flight
+    def _delta(self, pending: P) -> CatalogueDelta:
+        catalogue = self._catalogue
+        complete = catalogue.restarting and not pending.more
+        return CatalogueDelta(
+            catalogue.catalogue_id, catalogue.announced_version, pending.add, pending.remove, complete=complete
+        )
+
+    async def _taken(self, call: Call[P]) -> None:
+        delta = call.delta
+        await self._catalogue.mark_announced(call.pending, delta.base_version + 1, complete=delta.complete)
         self._in_flight = None
-        ours = catalogue_id == catalogue.catalogue_id
-        if ours and version == catalogue.announced_version:
-            return
-        if catalogue.announced_version == 0 and catalogue.restarting:
-            return  # about to begin anew as it is
-        if ours and in_flight is not None and version == catalogue.announced_version + 1 and not catalogue.restarting:
-            await catalogue.mark_announced(in_flight, version, complete=False)
-            return
-        log.info("announcing everything", extra={"held": version, "announced": catalogue.announced_version})
-        await catalogue.restart_catalogue()
+
+    async def _compare(self, catalogue_id: Any, version: Any) -> None:
+        """Goes on from what the super-peer holds (if that is what it says), or begins the catalogue anew."""
+        catalogue, call = self._catalogue, self._in_flight
+        ours, about_to_begin = catalogue_id == catalogue.catalogue_id, catalogue.announced_version == 0
+        if (ours and version == catalogue.announced_version) or (about_to_begin and catalogue.restarting):
+            self._in_flight = None
+        elif ours and call is not None and version == call.delta.base_version + 1:
+            await self._taken(call)
+        else:
+            log.info("announcing everything", extra={"held": version, "announced": catalogue.announced_version})
+            self._in_flight = None
+            await catalogue.restart_catalogue()
 
 
 def _wish(error: OutgoingError) -> float:
