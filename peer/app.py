@@ -123,6 +123,7 @@ class Peer:
     async def listening(self, address: str, port: int) -> None:
         self._why_not_ready = None
         self._info.address, self._info.port, self._session.port = address, port, port
+        self._session.listens_to_all = not is_loopback_host(address)
         log.info("listening", extra={"address": address, "port": port, "version": VERSION, "id": self._info.peer_id})
         if sys.stderr.isatty():
             # For the person who started it, not for the log: the code opens the owner's page once.

@@ -32,7 +32,7 @@ class PublicConfig(Struct, frozen=True):
 
 
 class PeerInfo(Struct, frozen=True):
-    """A peer in one object."""
+    """A peer in one object. `trouble`: what stands between it and its super-peer, empty when nothing does."""
 
     id: str
     name: str
@@ -44,6 +44,7 @@ class PeerInfo(Struct, frozen=True):
     download_stats: DownloadStats
     upload_stats: UploadStats
     config: PublicConfig
+    trouble: str = ""
 
 
 class PeerStats(Struct, frozen=True):

@@ -56,7 +56,7 @@ class RegisterAnswer(Struct, frozen=True):
     catalogue_id: str | None
     catalogue_version: int
     hash_algorithm: str
-    address: str
+    address: Annotated[str, Meta(max_length=300)]
     status: str = "success"
 
 

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from common.http.addresses import is_loopback_host
 from common.http.outgoing import OutgoingError
 from common.runtime.clock import Clock
 from common.wire.files import CatalogueDelta, Entry
@@ -25,6 +26,8 @@ log = logging.getLogger("shoal.uplink")
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
+MISSED_INTERVALS = 3  # after which the super-peer takes a peer for gone
+UNREACHABLE = "Others are sent to {}, where this peer does not listen: start it with --lan."
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 1.0, 3600.0
 GATHER = 0.05  # seconds in which changes that come together are gathered
 ENTRIES = 1000
@@ -106,11 +109,18 @@ class Session(Generic[P]):
         self._interval = FIRST_PAUSE
         self._in_flight: Call[P] | None = None
         self._is_settled = False  # a heartbeat was answered since the registration
+        self._is_known = False
+        self._heard = 0.0
         self.port = 0
-        self.is_registered = False
+        self.listens_to_all = True
         self.last_heartbeat: float | None = None
         self.address = ""
         self.trouble = "not registered yet"
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the super-peer counts on this peer: it answered not so long ago that it would have given it up."""
+        return self._is_known and self._clock.monotonic() - self._heard <= MISSED_INTERVALS * self._interval
 
     async def run(self) -> None:
         """For ever: registers, stays, and starts over when it is not known any more."""
@@ -130,8 +140,8 @@ class Session(Generic[P]):
 
     async def leave(self) -> None:
         """Says goodbye, if anybody listens."""
-        if self.is_registered:
-            self.is_registered = False
+        if self._is_known:
+            self._is_known = False
             try:
                 await self._super_peer.leave()
             except OutgoingError as error:
@@ -140,7 +150,7 @@ class Session(Generic[P]):
     def _lost(self, error: OutgoingError) -> None:
         if self.trouble != error.detail:
             log.warning("not registered", extra={"code": error.code, "reason": error.detail})
-        self.is_registered = False
+        self._is_known = False
         self.trouble = error.detail
 
     async def _register(self) -> None:
@@ -149,10 +159,19 @@ class Session(Generic[P]):
             self.port, about.name, about.region, about.version, self._shared_files()
         )
         self._interval, self._sequence = sensible(answer.heartbeat_interval), 0
-        self.address, self.is_registered, self.trouble = answer.address, True, ""
-        self.last_heartbeat = self._clock.now()
+        self.address, self._is_known = answer.address, True
+        self._note_answer()
         log.info("registered", extra={"address": answer.address, "port": self.port, "interval": self._interval})
+        if self.trouble:
+            log.warning("others cannot fetch from here", extra={"reason": self.trouble})
         await self._compare(answer.catalogue_id, answer.catalogue_version)
+
+    def _note_answer(self) -> None:
+        self.last_heartbeat, self._heard = self._clock.now(), self._clock.monotonic()
+        reachable = self.listens_to_all or is_loopback_host(self.address)
+        self.trouble = (
+            "" if reachable else f"Others are sent to {self.address}, where this peer does not listen: {LAN}."
+        )
 
     async def _stay(self) -> None:
         """Heartbeats and announcements. Raises OutgoingError when the super-peer does not know this peer any more."""
@@ -205,8 +224,8 @@ class Session(Generic[P]):
         answer = await self._super_peer.heartbeat(
             HeartbeatRequest(self._sequence, catalogue.catalogue_id, catalogue.announced_version, self._load())
         )
-        self._interval, self.last_heartbeat, self.trouble = sensible(answer.heartbeat_interval), self._clock.now(), ""
-        self._is_settled = True
+        self._interval, self._is_settled = sensible(answer.heartbeat_interval), True
+        self._note_answer()
         await self._compare(answer.catalogue_id, answer.catalogue_version)
 
     async def _announce(self) -> bool:

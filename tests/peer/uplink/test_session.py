@@ -1,5 +1,6 @@
 """Whatever a super-peer answers: the session goes on, waits longer each time, and never asks without a pause."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -142,6 +143,38 @@ async def test_a_heartbeat_badly_answered_leaves_the_registration_and_waits_for_
     assert (stage.pauses.lengths, stage.session.last_heartbeat) == ([1], heard)
     await heals(stage)
     assert [beat["sequence"] for beat in stage.server.bodies("heartbeat")] == [1, 2]
+
+
+async def test_a_super_peer_that_is_silent_for_three_intervals_is_not_called_ours(stage: Stage) -> None:
+    await stage.registered()
+    stage.server.always["heartbeat"] = refusing(503, "not_ready")
+    for _ in range(3):
+        await stage.beat()
+    stage.clock.advance(1)
+    assert not stage.session.is_registered
+    assert stage.session.trouble
+    del stage.server.always["heartbeat"]
+    await stage.beat()
+    await stage.until(lambda: stage.session.is_registered)
+    assert (stage.server.count("register"), stage.session.trouble) == (1, "")
+
+
+@pytest.mark.parametrize("listens_to_all", [True, False])
+async def test_a_peer_that_only_this_machine_reaches_says_what_is_wrong(stage: Stage, listens_to_all: bool) -> None:
+    stage.session.listens_to_all = listens_to_all
+    stage.server.next["register"].append(at_192_168_1_7(stage))
+    await stage.registered()
+    for _ in range(2):
+        assert stage.session.is_registered
+        assert ("192.168.1.7" in stage.session.trouble and "--lan" in stage.session.trouble) is not listens_to_all
+        await stage.beat()
+
+
+def at_192_168_1_7(stage: Stage) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(stage.server.registered(await request.json(), address="192.168.1.7"))
+
+    return answer
 
 
 async def test_a_heartbeat_without_an_answer_leaves_the_registration(
