@@ -169,9 +169,7 @@ class Session(Generic[P]):
     def _note_answer(self) -> None:
         self.last_heartbeat, self._heard = self._clock.now(), self._clock.monotonic()
         reachable = self.listens_to_all or is_loopback_host(self.address)
-        self.trouble = (
-            "" if reachable else f"Others are sent to {self.address}, where this peer does not listen: {LAN}."
-        )
+        self.trouble = "" if reachable else UNREACHABLE.format(self.address)
 
     async def _stay(self) -> None:
         """Heartbeats and announcements. Raises OutgoingError when the super-peer does not know this peer any more."""
