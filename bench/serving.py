@@ -10,6 +10,7 @@ from bench.report import line, median, paired, ratio, title
 
 SIZE = 2 * 1024**3
 ROUNDS = 9
+SERVERS, READER = 0, 1  # the cores that they keep to
 
 NGINX = """
 daemon off; master_process off; error_log stderr; pid {folder}/nginx.pid;
@@ -22,7 +23,7 @@ http {{ access_log off; sendfile on; tcp_nopush on; client_body_temp_path {folde
 
 def run(folder: Path) -> None:
     """Prints the figures."""
-    title("Serving 2 GiB to curl (one stream, loopback, page cache warm)")
+    title("Serving 2 GiB to curl (one stream, loopback, page cache warm; servers on one core, curl on another)")
     nginx, curl = tool("nginx", "nginx-light"), tool("curl", "curl")
     root = folder / "share"
     root.mkdir()
@@ -40,6 +41,9 @@ def run(folder: Path) -> None:
         theirs_url = f"http://127.0.0.1:{port}/large.bin"
         wait_for(f"http://127.0.0.1:{port}/", any_answer=True)
         ours_url = f"{ours_url}/api/v1/download/{shared_id(ours_url)}"
+        # Who shares a core with whom would decide more than how either of them works.
+        for server in (ours_process, theirs_process):
+            os.sched_setaffinity(server.pid, {SERVERS})
         cpu: tuple[list[float], list[float]] = ([], [])
         ours, theirs = paired(
             ROUNDS,
@@ -67,7 +71,7 @@ def fetched(curl: str, url: str, server: "subprocess.Popen[bytes]", cpu: list[fl
     """Seconds that curl takes to read it all; notes the server's processor time a gigabyte."""
     before = cpu_seconds(server)
     began = time.perf_counter()
-    subprocess.run([curl, "-sf", "-o", "/dev/null", url], check=True)
+    subprocess.run([tool("taskset", "util-linux"), "-c", str(READER), curl, "-sf", "-o", "/dev/null", url], check=True)
     took = time.perf_counter() - began
     cpu.append((cpu_seconds(server) - before) / (SIZE / 1e9))
     return took

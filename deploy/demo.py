@@ -1,13 +1,15 @@
 """The demonstration of `make demo`: one super-peer, two peers with overlapping folders, a search, a proven download.
 
-Everything runs on this machine and listens on loopback only; all that is written goes below ./data. The two peers share
-folders of the Python that runs this: real files, many of them equal.
+Everything runs on this machine and listens on loopback only; all that is written goes below ./data/demo, away from the
+folders that daemons take by default. The two peers share folders of the Python that runs this: real files, many of them
+equal.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -21,7 +23,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DATA = Path("data")
+from common.database.folder_lock import FolderInUse, FolderLock
+from common.runtime.obstacles import StartError
+
+DATA = Path("data/demo")
 PATIENCE = 120.0  # seconds for any one step
 SHARED = {"peer-one": ("asyncio", "email", "json"), "peer-two": ("asyncio", "http", "xml")}
 WORDS = "base events"
@@ -38,24 +43,32 @@ class Processes:
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def start(self, name: str, *command: str) -> None:
-        """Starts a daemon whose log goes to ./data/NAME.log."""
-        log = DATA / f"{name}.log"
+        """Starts a daemon that writes nowhere but to its log, NAME.log."""
+        log = _log_of(name)
         log.unlink(missing_ok=True)
         environment = {**os.environ, "LOGGING_OUTPUT": str(log)}
-        process = subprocess.Popen([sys.executable, "-m", *command], env=environment, stdin=subprocess.DEVNULL)
+        with log.open("ab") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                process_group=0,  # a Ctrl-C is for the demonstration, which ends them in order
+            )
         self._started.append((name, process))
 
     def check(self) -> None:
         """Raises Failed when one has ended."""
         for name, process in self._started:
             if process.poll() is not None:
-                raise Failed(f"{name} ended with {process.returncode}; see {DATA / name}.log")
+                said = _log_of(name).read_text(errors="replace").splitlines()[-1:]
+                raise Failed("; ".join((f"{name} ended with {process.returncode}", *said, f"see {_log_of(name)}")))
 
     def stop(self) -> None:
-        """Ends all in reverse."""
+        """Ends all, the last one first: peers say goodbye while there is a super-peer to hear it."""
         for _, process in reversed(self._started):
-            process.send_signal(signal.SIGTERM)
-        for _, process in reversed(self._started):
+            process.terminate()
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -63,9 +76,18 @@ class Processes:
                 process.wait()
 
 
+def _log_of(name: str) -> Path:
+    return DATA / f"{name}.log"
+
+
 def say(text: str = "") -> None:
     """Tells the person in front of it."""
     print(text, flush=True)
+
+
+def say_wrong(text: str) -> None:
+    """The one line about what did not work."""
+    print(f"demo: {text}", file=sys.stderr, flush=True)
 
 
 def free_port(wanted: int, taken: set[int]) -> int:
@@ -98,12 +120,16 @@ def wait(what: str, processes: Processes, happened: Callable[[], object]) -> Non
     """Until `happened` says so; shows the time that it took."""
     began = time.monotonic()
     print(f"  {what} …", end="", flush=True)
-    while not happened():
-        processes.check()
-        if time.monotonic() - began > PATIENCE:
-            raise Failed(f"waited {PATIENCE:g} s in vain until {what}; see the logs in {DATA}")
-        time.sleep(0.05)
-    say(f" {time.monotonic() - began:.1f} s")
+    took = ""
+    try:
+        while not happened():
+            processes.check()
+            if time.monotonic() - began > PATIENCE:
+                raise Failed(f"waited {PATIENCE:g} s in vain until {what}; see the logs in {DATA}")
+            time.sleep(0.05)
+        took = f" {time.monotonic() - began:.1f} s"
+    finally:
+        say(took)
 
 
 def indexed(super_peer: str, peer: str, folder: Path) -> bool:
@@ -179,18 +205,36 @@ def sha256sum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def link_of(peer: str, address: str) -> str:
+    """A link with which this peer's page lets its visitor manage it, as `peer open` prints it."""
+    command = [sys.executable, "-m", "peer", "open", "--json", *_own(peer, address)]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    if ended.returncode:
+        raise Failed(f"`peer open` ended with {ended.returncode}: {ended.stderr.strip()}")
+    return str(json.loads(ended.stdout)["message"])
+
+
+def _own(peer: str, address: str) -> list[str]:
+    return ["--data", str(DATA / peer), "--peer", address.removeprefix("http://")]
+
+
 def show(super_peer: str, peers: dict[str, str], file: dict[str, Any]) -> None:
     """What to look at, and the same steps for a terminal."""
-    name = file["filename"]
+    name = shlex.quote(file["filename"])
     say(f"\nDashboard   {super_peer}/")
     for peer, address in peers.items():
         say(f"{peer:11} {address}/")
+    say("\nTo manage a peer, open its link. Each works once, within ten minutes:")
+    for peer, address in peers.items():
+        say(f"{peer:11} {link_of(peer, address)}")
+    peer, address = next(iter(peers.items()))
+    say(f"Another one for {peer}: .venv/bin/peer open {shlex.join(_own(peer, address))}")
     say("\nThe same with curl:")
     say(f"  curl '{super_peer}/api/v1/stats'")
     say(f"  curl '{super_peer}/api/v1/files/search?q={WORDS.replace(' ', '+')}&limit=3'")
     say(f"  curl '{super_peer}/api/v1/files/{file['id']}/sources'")
-    say(f"  curl -L -o '{name}' '{super_peer}/api/v1/download/{file['id']}'")
-    say(f"  sha256sum '{name}'")
+    say(f"  curl -fL -o {name} '{super_peer}/api/v1/download/{file['id']}'")
+    say(f"  sha256sum {name}")
 
 
 def main() -> int:
@@ -198,11 +242,27 @@ def main() -> int:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--once", action="store_true", help="end after the round trip")
     once = given.parse_args().once
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    DATA.mkdir(exist_ok=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        lock = FolderLock.acquire(DATA)
+    except FolderInUse as error:
+        say_wrong(f"A demo is running already (process {error.pid}) in {Path.cwd()}: stop it with Ctrl-C there")
+        return 2
+    except StartError as error:
+        say_wrong(str(error))
+        return 2
+    try:
+        return run(once)
+    finally:
+        lock.release()
+
+
+def run(once: bool) -> int:
+    """The demonstration from start to end; returns the exit code."""
     processes = Processes()
     try:
-        say("Starting a super-peer and two peers; all of it stays on this machine, data in ./data")
+        say(f"Starting a super-peer and two peers; all of it stays on this machine, data in ./{DATA}")
         super_peer, peers = start_all(processes)
         file = fetch(super_peer, next(iter(peers.values())))
         show(super_peer, peers, file)
@@ -211,8 +271,9 @@ def main() -> int:
             while True:
                 time.sleep(1)
                 processes.check()
+        say("\nStopping.")
     except Failed as error:
-        print(f"demo: {error}", file=sys.stderr)
+        say_wrong(str(error))
         return 1
     except KeyboardInterrupt:
         say("\nStopping.")

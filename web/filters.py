@@ -19,7 +19,6 @@ _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
-_SHELL_SAFE_NAME = re.compile(r"\w[\w .,()+@=-]{0,199}", re.ASCII)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -105,12 +104,6 @@ def shell(text: str) -> str:
     return shlex.quote(plain(text))
 
 
-def local_name(filename: str, file_id: str) -> str:
-    """The name to save under in a command: the file's own if it is harmless in a shell, else its id."""
-    name = filename.rsplit("/", 1)[-1]
-    return name if _SHELL_SAFE_NAME.fullmatch(name) else file_id
-
-
 def endpoint(address: str, port: int) -> str:
     """`address:port`, with brackets around IPv6."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -134,7 +127,6 @@ FILTERS = {
     "endpoint": endpoint,
     "hue": hue,
     "known_category": known_category,
-    "local_name": local_name,
     "plural": plural,
     "shell": shell,
     "short": short,

@@ -87,7 +87,10 @@ class Owner:
         """The token for a code. Raises Unauthenticated when it is used up, too old or none."""
         since = self._codes.pop(code, None)
         if since is None or self._clock.monotonic() - since >= CODE_LIFE:
-            raise errors.Unauthenticated("token_invalid", "This link is used up: `peer open` prints a new one.")
+            raise errors.Unauthenticated(
+                "token_invalid",
+                "This link was used already, or is older than ten minutes: `peer open` prints a new one.",
+            )
         return self._token
 
 

@@ -1,9 +1,12 @@
 """What each page of the super-peer shows, as a type, and the pure steps from the index's answers to it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from common.content.names import safe_name
+from common.http.addresses import canonical, is_loopback_host, url_host
 from common.wire.files import FileInfo, SearchAnswer, Source
 from common.wire.peers import NetworkStats, Peer
 
@@ -45,7 +48,9 @@ class Overview(NamedTuple):
     """overview.html. `peers` are those online first; `elsewhere` is empty when `join_command` works as it stands."""
 
     stats: NetworkStats
+    at_hand: int
     peers: list[Peer]
+    namesakes: frozenset[str]
     newest: list[FileInfo]
     segments: list[Segment]
     join_command: str
@@ -67,18 +72,22 @@ class Search(NamedTuple):
 
 
 class File(NamedTuple):
-    """file.html. `sources` are those online, the best first."""
+    """file.html. `sources` are those online, the best first; `names` are those of the peers on the page, by id."""
 
     file: FileInfo
     sources: list[Source]
+    names: Mapping[str, str]
+    namesakes: frozenset[str]
     get_command: str
+    save_as: str
     names_shown: int = NAMES_SHOWN
 
 
 class Peers(NamedTuple):
-    """peers.html."""
+    """peers.html. `homes` are the addresses of the peers' own pages, by id."""
 
     peers: list[Peer]
+    homes: Mapping[str, str]
     truncated: bool
     join_command: str
     elsewhere: str
@@ -123,13 +132,52 @@ def reachable_at(host: str, secure: bool) -> str:
 
 
 def join_command(address: str) -> str:
-    """Starts a peer that joins this super-peer."""
-    return f"peer run --super-peer {address} --share DIR"
+    """Starts a peer that joins this super-peer, and that others can reach if they can reach this address."""
+    lan = "" if _is_this_machine(address) else "--lan "
+    return f"peer run {lan}--super-peer {address} --share DIR"
 
 
 def elsewhere(address: str) -> str:
-    """What to change in a command for another machine; empty when nothing."""
+    """What to change in a command for a network; empty when nothing."""
+    if not _is_this_machine(address):
+        return ""
     name = address.rpartition(":")[0]
-    if name == "localhost" or name.startswith("127.") or name == "[::1]":
-        return f"On another machine, put this machine's own address in the place of {name}."
-    return ""
+    return (
+        "As it stands it is for this machine alone. For a network start the super-peer and every peer with `--lan`, "
+        f"and on other machines put the address of the super-peer's machine in the place of {name}."
+    )
+
+
+def _is_this_machine(address: str) -> bool:
+    return is_loopback_host(address.rpartition(":")[0].strip("[]"))
+
+
+def namesakes(names: Mapping[str, str]) -> frozenset[str]:
+    """Of peers' names by id: the ids of those whose name another one bears too."""
+    alike = {peer_id: " ".join(name.casefold().split()) for peer_id, name in names.items()}
+    times = Counter(alike.values())
+    return frozenset(peer_id for peer_id, name in alike.items() if times[name] > 1)
+
+
+def names_of(peers: Iterable[Peer]) -> dict[str, str]:
+    """Peers' names by id."""
+    return {peer.id: peer.name for peer in peers}
+
+
+def home_of(peer: Peer, address: str) -> str:
+    """A peer's own page for somebody who reached us at `address`; empty for a program, which need not have one."""
+    try:
+        own = canonical(peer.address)
+    except ValueError:
+        return ""
+    if not peer.verified:
+        return ""
+    # A peer on this very machine: others reach it where they reached us.
+    shared_machine = own.is_loopback and not _is_this_machine(address)
+    return f"http://{address.rpartition(':')[0] if shared_machine else url_host(own)}:{peer.port}/"
+
+
+def save_as(filename: str) -> str:
+    """The name to save a file under in a command line, harmless as an argument once it is quoted for the shell."""
+    name = safe_name(filename.rpartition("/")[2])
+    return f"./{name}" if name.startswith("-") else name

@@ -3,7 +3,7 @@
 The index is whatever `app` hands in: it answers for the asker of public pages and never shows more than anyone may see.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -47,6 +47,9 @@ class Index(Protocol):
     async def sources(self, file_id: str) -> list[Source]:
         """Those online, the best first."""
 
+    def names(self, peer_ids: Iterable[str]) -> dict[str, str]:
+        """By id, for peers that are not forgotten."""
+
 
 class Pages:
     """The handlers. `document` gives the OpenAPI document when it is asked for."""
@@ -68,11 +71,14 @@ class Pages:
     async def overview(self, request: web.Request) -> web.Response:
         """GET /"""
         address = _address(request)
+        peers, categories = await self._index.peers(context.PEERS_ON_OVERVIEW), await self._index.categories()
         shown = context.Overview(
             stats=await self._index.stats(),
-            peers=await self._index.peers(context.PEERS_ON_OVERVIEW),
+            at_hand=sum(categories.values()),
+            peers=peers,
+            namesakes=context.namesakes(context.names_of(peers)),
             newest=await self._index.newest(context.NEWEST_SHOWN),
-            segments=context.segments(await self._index.categories()),
+            segments=context.segments(categories),
             join_command=context.join_command(address),
             elsewhere=context.elsewhere(address),
         )
@@ -88,15 +94,25 @@ class Pages:
         """GET /files/{id}"""
         file_id = request.match_info["id"]
         file = await self._index.file(file_id)
-        get_command = f"peer get {file.id} --super-peer {_address(request)}"
-        shown = context.File(file, await self._index.sources(file_id), get_command)
+        sources = await self._index.sources(file_id)
+        names = self._index.names([file.owner, *(source.peer_id for source in sources)])
+        shown = context.File(
+            file=file,
+            sources=sources,
+            names=names,
+            namesakes=context.namesakes(names),
+            get_command=f"peer get {file.id} --super-peer {_address(request)}",
+            save_as=context.save_as(file.filename),
+        )
         return render(request, "file.html", shown._asdict())
 
     async def peers(self, request: web.Request) -> web.Response:
         """GET /peers"""
         found, address = await self._index.peers(context.PEERS_SHOWN + 1), _address(request)
+        peers = found[: context.PEERS_SHOWN]
         shown = context.Peers(
-            peers=found[: context.PEERS_SHOWN],
+            peers=peers,
+            homes={peer.id: context.home_of(peer, address) for peer in peers},
             truncated=len(found) > context.PEERS_SHOWN,
             join_command=context.join_command(address),
             elsewhere=context.elsewhere(address),

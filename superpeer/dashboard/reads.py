@@ -1,6 +1,6 @@
 """What the pages show, asked of the slices: the one place where the dashboard meets them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from common.http.body import to_query
 from common.wire.files import FileInfo, SearchAnswer, Source
@@ -47,3 +47,7 @@ class Reads:
 
     async def sources(self, file_id: str) -> list[Source]:
         return (await self._files.best(file_id))[1]
+
+    def names(self, peer_ids: Iterable[str]) -> dict[str, str]:
+        """By id, for peers that are not forgotten."""
+        return {peer_id: seat.name for peer_id in peer_ids if (seat := self._presence.find(peer_id))}

@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from common import errors
-from common.http.addresses import url_host
+from common.http.addresses import canonical, url_host
 from common.http.bearer import bearer_token
 from common.http.body import OneOf
 from common.http.endpoint import Access, Endpoint, json_response
@@ -277,9 +277,9 @@ def file_id(request: web.Request) -> str:
 
 
 def local_address(request: web.Request) -> str:
-    """The address of ours that the asker reached."""
+    """The address of ours that the asker reached; an IPv4 one as such, by whatever socket it came."""
     sockname = request.get_extra_info("sockname")
-    return str(sockname[0]) if isinstance(sockname, tuple) else ""
+    return str(canonical(sockname[0])) if isinstance(sockname, tuple) else ""
 
 
 def _candidate(seat: Seat, wanted: str, manifest: str | None, here: str) -> Candidate:

@@ -17,6 +17,8 @@ from superpeer.files.search import FixedResults, SearchQuery
 from superpeer.files.search_memory import COUNTED, Found, Position, Search, forget_changes
 from superpeer.files.visible import ANYONE, Asker, visible
 
+GONE = "No peer offers this file (any more). Search for it by its name: one that has changed has another id."
+
 
 class Page(NamedTuple):
     """One page of files."""
@@ -114,7 +116,7 @@ class Shelf:
         query = _LISTED.where(files.c.id == file_id, visible(asker, listings)).limit(1)
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         if row is None:
-            raise errors.NotFound("file_not_found", "No peer offers this file (any more).")
+            raise errors.NotFound("file_not_found", GONE)
         return _info(row)
 
     async def holders(self, file_id: str, asker: Asker = ANYONE) -> tuple[int, list[Holder]]:
@@ -132,7 +134,7 @@ class Shelf:
         )
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         if not rows:
-            raise errors.NotFound("file_not_found", "No peer offers this file (any more).")
+            raise errors.NotFound("file_not_found", GONE)
         return rows[0].n, [Holder(row.peer_n, row.manifest) for row in rows]
 
     async def totals(self, asker: Asker = ANYONE) -> Totals:

@@ -1,6 +1,6 @@
 """An index and a library with made-up contents behind the ports of the real ones, and the pages on top of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -171,6 +171,10 @@ class SampleIndex:
 
     async def sources(self, file_id: str) -> list[Source]:
         return self.of_file
+
+    def names(self, peer_ids: Iterable[str]) -> dict[str, str]:
+        wanted = set(peer_ids)
+        return {peer.id: peer.name for peer in self.of_network if peer.id in wanted}
 
 
 class SampleLibrary:

@@ -4,6 +4,7 @@
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 60000;
 const HUES = 8;
+const LASTS_WITH = ["total_files", "online_peers"];
 const UNITS = ["kB", "MB", "GB", "TB", "PB", "EB"];
 
 const state = document.querySelector("[data-live-state]");
@@ -59,9 +60,17 @@ function say(words, live) {
 function showStats(stats) {
   for (const element of document.querySelectorAll("[data-stat]")) {
     const value = stats[element.dataset.stat];
-    if (typeof value === "number") element.textContent = element.dataset.stat === "total_bytes" ? size(value) : count(value);
+    if (typeof value !== "number") continue;
+    const text = element.dataset.stat === "total_bytes" ? size(value) : count(value);
+    if (element.textContent !== text && LASTS_WITH.includes(element.dataset.stat)) forgetAsDrawn();
+    element.textContent = text;
   }
   if (document.querySelector("[data-empty]") && (stats.total_peers || stats.total_files)) refreshOnce(stats);
+}
+
+// What no event tells is taken away once it may no longer be true.
+function forgetAsDrawn() {
+  for (const element of document.querySelectorAll("[data-as-drawn]")) element.remove();
 }
 
 // A page that said "nothing yet" is asked for again when there is something; once for each state, never in a loop.
@@ -80,12 +89,24 @@ function showPeer(peer) {
   put(row, "shared_bytes", size(peer.shared_bytes));
   put(row, "presence-text", peer.is_online ? "online" : "offline");
   row.querySelector("[data-field=presence]").classList.toggle("is-online", peer.is_online);
+  tellApart();
+}
+
+// In the overview's list an id's beginning stands only where two peers bear one name.
+function tellApart() {
+  const rows = [...(list?.children ?? [])];
+  const names = rows.map((row) => row.querySelector("[data-field=name]").textContent.trim().toLowerCase());
+  rows.forEach((row, at) => {
+    row.querySelector("[data-field=id]").hidden = names.filter((name) => name === names[at]).length < 2;
+  });
 }
 
 function newRow(peer) {
   if (!list || !blank) return null;
   const row = blank.content.firstElementChild.cloneNode(true);
   row.dataset.peer = peer.id;
+  put(row, "id", short(peer.id));
+  row.querySelector("[data-field=id]").title = peer.id;
   row.querySelector(".fish").classList.replace("hue-0", `hue-${hue(peer.id)}`);
   row.querySelector("a").href = `/search?${new URLSearchParams({ peer: peer.id, online: "false" })}`;
   list.prepend(row);

@@ -23,8 +23,9 @@ async function takeToken() {
   try {
     return (await call("POST", "/api/v1/owner/token", { code })).token;
   } catch (problem) {
-    if (!stored()) throw problem;
-    return stored();
+    if (stored()) return stored();
+    // No token was given, so that one is wrong would be no news.
+    throw problem.status === 401 ? new Problem(401, problem.detail) : problem;
   }
 }
 
@@ -67,9 +68,10 @@ function lock() {
 // Calls
 
 class Problem extends Error {
-  constructor(status, title, detail) {
-    super(`${title}. ${detail}`);
+  constructor(status, detail, title = "") {
+    super(title ? `${title}. ${detail}` : detail);
     this.status = status;
+    this.detail = detail;
   }
 }
 
@@ -80,7 +82,7 @@ async function call(method, path, body) {
   try {
     answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch {
-    throw new Problem(0, "The peer does not answer", "Is it still running? Start it again and repeat this.");
+    throw new Problem(0, "Is it still running? Start it again and repeat this.", "The peer does not answer");
   }
   const content = await answer.json().catch(() => ({}));
   if (!answer.ok) throw problemOf(answer.status, content);
@@ -88,7 +90,7 @@ async function call(method, path, body) {
 }
 
 function problemOf(status, content) {
-  return new Problem(status, content.title ?? `The peer answered ${status}`, content.detail ?? "Try again.");
+  return new Problem(status, content.detail ?? "Try again.", content.title ?? `The peer answered ${status}`);
 }
 
 function show(problem) {
@@ -97,8 +99,14 @@ function show(problem) {
   if (problem.status === 401) lock();
 }
 
+// In what went wrong, what stands between backticks is code: a command to try.
 function tell(words, good = false) {
-  notice.textContent = words;
+  notice.replaceChildren(...(good ? [words] : words.split("`")).map((piece, at) => {
+    if (at % 2 === 0) return piece;
+    const code = document.createElement("code");
+    code.textContent = piece;
+    return code;
+  }));
   notice.classList.toggle("is-good", good);
   notice.hidden = false;
 }
@@ -230,7 +238,7 @@ function send(file, row) {
       else reject(problemOf(request.status, content));
     });
     request.addEventListener("error", () => {
-      reject(new Problem(0, "The upload broke off", "Is the peer still running? Choose the file again."));
+      reject(new Problem(0, "Is the peer still running? Choose the file again.", "The upload broke off"));
     });
     request.send(body);
   });

@@ -11,12 +11,16 @@ from superpeer.dashboard.context import (
     FORM_FIELDS,
     Search,
     elsewhere,
+    home_of,
     join_command,
+    namesakes,
     reachable_at,
+    save_as,
     search_context,
     search_url,
     segments,
 )
+from tests.web import samples
 
 
 def page_for(given_: list[tuple[str, str]], cursor: str | None = None) -> Search:
@@ -83,7 +87,59 @@ def test_a_search_without_conditions_has_a_short_address() -> None:
 )
 def test_a_command_names_host_and_port(host: str, secure: bool, address: str) -> None:
     assert reachable_at(host, secure) == address
+    assert join_command(address) == f"peer run --lan --super-peer {address} --share DIR"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8080", "127.8.0.1:8080", "localhost:8080", "[::1]:8080"])
+def test_a_peer_that_joins_on_this_machine_stays_on_it_unless_told_otherwise(address: str) -> None:
     assert join_command(address) == f"peer run --super-peer {address} --share DIR"
+    assert "`--lan`" in elsewhere(address)
+
+
+def test_peers_of_one_name_are_told_apart() -> None:
+    assert namesakes({"a": "Study", "b": "attic", "c": "study "}) == {"a", "c"}
+    assert namesakes({}) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("peer_address", "reached_at", "home"),
+    [
+        ("192.168.1.20", "192.168.1.5:8080", "http://192.168.1.20:9001/"),
+        ("fd00::2", "192.168.1.5:8080", "http://[fd00::2]:9001/"),
+        ("127.0.0.1", "127.0.0.1:8080", "http://127.0.0.1:9001/"),
+        ("127.0.0.1", "192.168.1.5:8080", "http://192.168.1.5:9001/"),
+        ("::1", "[fd00::1]:8080", "http://[fd00::1]:9001/"),
+        ("javascript:alert(1)", "127.0.0.1:8080", ""),
+    ],
+)
+def test_a_peers_own_page_is_where_the_visitor_can_reach_it(peer_address: str, reached_at: str, home: str) -> None:
+    assert home_of(samples.peer("Study", address=peer_address), reached_at) == home
+
+
+def test_a_program_without_a_key_has_no_page_to_go_to() -> None:
+    assert home_of(samples.peer("script", verified=False), "127.0.0.1:8080") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "saved"),
+    [
+        ("music/Gold & Silver's (1).mp3", "Gold & Silver's (1).mp3"),
+        ("-rf", "./-rf"),
+        (".bashrc", "bashrc"),
+        ("a\nb", "ab"),
+        ("..", "file"),
+        ("é.txt", "é.txt"),
+    ],
+)
+def test_a_file_is_saved_under_its_name(name: str, saved: str) -> None:
+    assert save_as(name) == saved
+
+
+@given(st.text())
+def test_a_name_to_save_under_is_no_option_and_stays_in_its_folder(name: str) -> None:
+    saved = save_as(name)
+    assert not saved.startswith(("-", ".", "/")) or saved.startswith("./-")
+    assert "/" not in saved.removeprefix("./")
 
 
 def test_an_address_of_this_machine_only_is_explained() -> None:

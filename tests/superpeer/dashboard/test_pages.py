@@ -87,7 +87,7 @@ async def test_nothing_found_says_what_to_try(aiohttp_client: Any) -> None:
 
 
 async def test_a_result_can_be_downloaded_while_someone_has_it(aiohttp_client: Any) -> None:
-    here, gone = samples.file_info("here.pdf", sources=1), samples.file_info("gone.pdf", sources=0)
+    here, gone = samples.file_info("here.pdf"), samples.file_info("gone.pdf", peer_address="")
     page = await page_of(aiohttp_client, samples.SampleIndex([here, gone]), "/search")
     assert f"/api/v1/download/{here.id}" in hrefs(page)
     assert f"/api/v1/download/{gone.id}" not in hrefs(page)
@@ -100,7 +100,7 @@ async def test_a_file_says_how_to_fetch_and_check_it(aiohttp_client: Any) -> Non
     commands = page.texts["code"]
     assert file.hash in commands
     assert any(c.startswith(f"peer get {file.id} --super-peer 127.0.0.1:") for c in commands)
-    assert any(c.startswith("curl -L -o 'My report.pdf' http://127.0.0.1:") for c in commands)
+    assert any(c.startswith("curl -fL -o 'My report.pdf' http://127.0.0.1:") for c in commands)
     assert "sha256sum 'My report.pdf'" in commands
     assert "copy 11.pdf" in page.texts["bdi"]
     assert "and 18 more names" in page.text.replace("\u00a0", " ")
@@ -120,6 +120,49 @@ async def test_a_source_that_cannot_be_dialled_is_not_linked(aiohttp_client: Any
     page = await page_of(aiohttp_client, samples.SampleIndex([file], sources=sources), f"/files/{file.id}")
     assert not [href for href in hrefs(page) if not href.startswith(("/", "#"))]
     assert page.text.count("through the super-peer") == 2
+
+
+async def test_a_peer_at_a_network_address_is_told_to_listen_there(aiohttp_client: Any) -> None:
+    client = await aiohttp_client(samples.super_peer_app(samples.SampleIndex()))
+    for path in ("/", "/peers"):
+        page = Page(await (await client.get(path, headers={"Host": "192.168.1.5:8080"})).text())
+        assert "peer run --lan --super-peer 192.168.1.5:8080 --share DIR" in page.texts["code"]
+
+
+async def test_the_overview_tells_how_many_files_can_be_had(aiohttp_client: Any) -> None:
+    class HalfOffline(samples.SampleIndex):
+        async def categories(self) -> dict[str, int]:
+            return {"document": 1}
+
+    files = [samples.file_info("a.pdf"), samples.file_info("b.pdf")]
+    for made, words in ((HalfOffline, "1 can be"), (samples.SampleIndex, "all can be")):
+        page = await page_of(aiohttp_client, made(files, [samples.peer("Study")]), "/")
+        assert f"{words} fetched now" in page.text
+
+
+async def test_peers_on_a_files_page_go_by_their_names(aiohttp_client: Any) -> None:
+    file = samples.file_info("a.pdf", owner="owner-of-the-file-1")
+    sources = [
+        samples.source(peer_id) for peer_id in ("source-of-the-file-1", "source-of-the-file-2", "unknown-to-everybody")
+    ]
+    names = {"owner-of-the-file-1": "Study", "source-of-the-file-1": "attic", "source-of-the-file-2": "attic"}
+    peers = [samples.peer(name, id=peer_id) for peer_id, name in names.items()]
+    page = await page_of(aiohttp_client, samples.SampleIndex([file], peers, sources=sources), f"/files/{file.id}")
+    assert [text for text in page.texts["bdi"] if text in ("Study", "attic")] == ["Study", "attic", "attic"]
+    shown = [text for text in page.texts["code"] if text.endswith("…")]
+    assert shown == ["source-of-th…", "source-of-th…", "unknown-to-e…"]
+
+
+async def test_a_peers_name_leads_to_its_own_page(aiohttp_client: Any) -> None:
+    page = await page_of(aiohttp_client, samples.SampleIndex(peers=[samples.peer("Study")]), "/peers")
+    assert "http://192.168.1.20:9001/" in hrefs(page)
+
+
+async def test_peers_of_one_name_show_the_beginning_of_their_ids(aiohttp_client: Any) -> None:
+    peers = [samples.peer(name, id=f"id-of-a-peer-{n}") for n, name in enumerate(("nas", "nas", "attic"))]
+    page = await page_of(aiohttp_client, samples.SampleIndex([samples.file_info("a.pdf")], peers), "/")
+    marks = {a["title"]: "hidden" in a for a in page.all("code") if a.get("data-field") == "id" and a["title"]}
+    assert marks == {"id-of-a-peer-0": False, "id-of-a-peer-1": False, "id-of-a-peer-2": True}
 
 
 async def test_a_long_list_of_peers_is_cut_and_says_so(aiohttp_client: Any) -> None:

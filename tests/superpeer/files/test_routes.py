@@ -5,10 +5,13 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from common.http.addresses import networks
+from superpeer.files.routes import local_address
 from tests.support.peers import KeyedPeer, Peer, content_id, entry
 from tests.support.superpeers import INTERVAL, Site, serving
 from tests.support.wire import Answer, asked, connected, request_bytes
@@ -559,6 +562,20 @@ async def test_a_peer_on_the_super_peers_machine_is_reached_where_the_super_peer
     assert url("192.168.1.9", "192.168.1.5") == "http://192.168.1.9:9001/api/v1/download/ID"
     assert url("2001:db8::1", "192.168.1.5") == "http://[2001:db8::1]:9001/api/v1/download/ID"
     assert url("127.0.0.1", "") == "http://127.0.0.1:9001/api/v1/download/ID"
+
+
+@pytest.mark.parametrize(
+    ("sockname", "told"),
+    [
+        (("192.168.1.5", 8080), "192.168.1.5"),
+        (("::ffff:192.168.1.5", 8080, 0, 0), "192.168.1.5"),
+        (("fe80::1%eth0", 8080, 0, 2), "fe80::1%eth0"),
+        (None, ""),
+    ],
+)
+def test_the_address_of_ours_is_told_as_others_know_it(sockname: tuple[Any, ...] | None, told: str) -> None:
+    transport = mock.Mock(**{"get_extra_info.return_value": sockname})
+    assert local_address(make_mocked_request("GET", "/", transport=transport)) == told
 
 
 async def test_an_announced_address_is_where_others_are_sent(tmp_path: Path) -> None:
