@@ -10,7 +10,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast, get_origin
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from aiohttp import hdrs, web
@@ -184,7 +185,7 @@ def to_query(query: Mapping[str, str], kind: type[T]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _parameter_error(str(error)) from None
+        raise _parameter_error(str(error), kind) from None
 
 
 def _parameters(kind: type) -> Iterator[tuple[str, bool]]:
@@ -203,7 +204,30 @@ def _is_list(annotation: Any) -> bool:
 _PARAMETERS: dict[type, list[tuple[str, bool]]] = {}
 
 
-def _parameter_error(message: str) -> errors.Invalid:
+def _parameter_error(message: str, kind: type) -> errors.Invalid:
     name = message.partition("`$.")[2].partition("`")[0].partition("[")[0]
     code = {"limit": "invalid_limit", "sort": "invalid_sort", "cursor": "invalid_cursor"}.get(name, "invalid_parameter")
-    return errors.Invalid(code, f"The parameter {name} does not fit: {message.partition(' - at ')[0]}.")
+    taken = next((_taken(f.type) for f in msgspec.structs.fields(kind) if f.encode_name == name), "")
+    return errors.Invalid(code, f"{name} must be {taken}." if taken else f"A parameter does not fit: {message}.")
+
+
+def _taken(annotation: Any, least: float | None = None, most: float | None = None, longest: int | None = None) -> str:
+    """What a parameter of this type takes, in words; empty when there are none for it."""
+    origin, inner = get_origin(annotation), [each for each in get_args(annotation) if each is not type(None)]
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inner))}"
+    if origin is Annotated and isinstance(inner[1], msgspec.Meta):
+        meta = inner[1]
+        return _taken(inner[0], meta.ge, meta.le, meta.max_length)
+    if origin is list:
+        each = _taken(inner[0])
+        return f"given at most {longest} times, each {each}" if longest else each
+    if inner:
+        return _taken(inner[0])
+    words = {
+        int: f"a number from {least} to {most}" if most is not None else "a number",
+        bool: "true or false",
+        datetime: "a date and time such as 2026-01-31T12:00:00Z",
+        str: f"a text of at most {longest} characters" if longest else "a text",
+    }
+    return words.get(annotation, "")

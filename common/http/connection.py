@@ -200,7 +200,11 @@ class Server(web.Server):
             return errors.Unavailable("too_many_connections", "Too many connections are open; try again later.")
         if not limits.allowed(address):
             self.refused += 1
-            return errors.Forbidden("address_not_allowed", "This daemon does not serve addresses outside its network.")
+            return errors.Forbidden(
+                "address_not_allowed",
+                f"The daemon that you called serves its own network only, and you come from {address}, outside of it. "
+                "Call it from inside, or let whoever runs it set security.profile to public.",
+            )
         self.open += 1
         if counted:
             self._by_address[address] += 1

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from os.path import expanduser, isfile
 from typing import Any
 
+from common.runtime.kinds import ConfigError, shown
+
 EXAMPLES = """\
 examples:
   peer run --share ~/Music --super-peer 192.168.1.5:8080   share a folder with that network
@@ -114,7 +116,7 @@ def _run(commands: Any) -> None:
     made.add_argument("--config", metavar="FILE", help="configuration file (default: ./config.yaml, if there is one)")
     where = made.add_mutually_exclusive_group()
     where.add_argument("--host", metavar="ADDR", help="address to listen on (default: 127.0.0.1)")
-    where.add_argument("--lan", action="store_const", const="0.0.0.0", dest="host", help="listen on all interfaces")
+    where.add_argument("--lan", action="store_const", const="::", dest="host", help="listen on all interfaces")
     made.add_argument("--port", metavar="N", help="port to listen on (default: 9001)")
     made.add_argument("--share", metavar="PATH", action="append", help="folder or file to share; repeatable")
     made.add_argument("--super-peer", metavar="HOST:PORT", help="the super-peer (default: localhost:8080)")
@@ -134,8 +136,18 @@ def run_settings(given: argparse.Namespace) -> dict[str, Any]:
         "peer.port": given.port,
         "peer.shared_directory": first,
         "peer.shares": more if first else None,
-        "peer.super_peer_address": given.super_peer,
+        "peer.super_peer_address": authority("--super-peer", given.super_peer),
         "peer.name": given.name,
         "peer.data": given.data,
         "logging.level": "debug" if given.verbose else None,
     }
+
+
+def authority(flag: str, given: str | None) -> str | None:
+    """What was given for an address, which may be one copied from a browser, as HOST:PORT. Raises ConfigError."""
+    scheme, is_url, rest = (given or "").partition("://")
+    if not is_url or scheme.lower() not in ("http", "https"):
+        return given
+    if scheme.lower() == "https":
+        raise ConfigError(f"{flag} is {shown(given)}, but TLS is not spoken yet: give http://HOST:PORT or HOST:PORT")
+    return rest.removesuffix("/")

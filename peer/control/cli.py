@@ -42,8 +42,13 @@ def main(daemon: Daemon, arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace, daemon: Daemon) -> int:
     from common.runtime.settings import load_config
+    from peer.control.paths import why_not_readable
 
     loaded = load_config(given.config, os.environ, run_settings(given), daemon="peer")
+    for path in given.share or ():
+        # What the configuration names may be a disk that is away; what is typed is meant to be there.
+        if why := why_not_readable(os.path.expanduser(path)):
+            return _complain(why, Exit.USAGE)
     return daemon(loaded.config, loaded.warnings)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from common.ids import FileId, is_file_id
-from common.wire.files import Done, FileInfo
+from common.wire.files import CATEGORIES, FileInfo
 from peer.control.choice import chosen, destination, name_of
 from peer.control.exits import Exit, Stop
-from peer.control.output import shown
+from peer.control.output import SharedPath, builtins, shown
+from peer.control.paths import why_missing, why_not_there
 from peer.control.remote import SuperPeer
 from peer.control.surroundings import Network, Surroundings
 from peer.downloads.events import Progress, Resumed, Started
@@ -31,7 +32,20 @@ async def search(here: Surroundings, given: Namespace) -> None:
     query += [("tag", tag) for tag in given.tag]
     query += [("online", "false")] if given.offline else []
     async with here.network() as network:
-        here.output.results(await network.super_peer.search(query))
+        answer = await network.super_peer.search(query)
+    here.output.results(answer, _nothing(given))
+    if not answer.results and given.category and given.category not in CATEGORIES:
+        here.output.note(f"There is no category “{shown(given.category)}”: choose one of {', '.join(CATEGORIES)}.")
+
+
+def _nothing(given: Namespace) -> str:
+    """What to say when nothing was found."""
+    who = "" if given.offline else " by anybody who is online"
+    if given.words:
+        return f"No file{'' if given.offline else ' that is online'} fits “{shown(' '.join(given.words))}”."
+    if given.category or given.ext or given.tag:
+        return f"No such file is shared{who}."
+    return f"Nothing is shared yet{who}. Share a file or a folder with `peer share PATH`."
 
 
 async def ls(here: Surroundings, given: Namespace) -> None:
@@ -43,16 +57,25 @@ async def ls(here: Surroundings, given: Namespace) -> None:
 async def status(here: Surroundings, given: Namespace) -> None:
     """`peer status`"""
     async with here.own_peer() as peer:
-        here.output.status(await peer.info())
+        info = await peer.info()
+        try:
+            shares = await peer.shares()
+            here.output.status(info, [SharedPath(**asdict(share), why=why_missing(share)) for share in shares])
+        except Stop as stop:  # what is shared by path is the owner's to know
+            here.output.status(info, stop.detail)
 
 
 async def share(here: Surroundings, given: Namespace) -> None:
     """`peer share PATH`"""
     path = os.path.abspath(given.path)  # noqa: ASYNC240 - nothing else runs here that could wait
-    if not os.path.exists(path):  # noqa: ASYNC240
-        raise Stop(Exit.NOT_FOUND, "not_found", f"There is no {shown(path)} to share.")
+    if why := why_not_there(path):
+        raise Stop(Exit.NOT_FOUND, "not_found", why)
     async with here.own_peer() as peer:
-        here.output.answered(await peer.share(path, given.tag))
+        answer = await peer.share(path, given.tag)
+    told = f"Shared {shown(path)}\n{shown(answer.file_id)}"
+    if not answer.file_id:
+        told = f"Shared the folder {shown(path)}: its files appear as they are read."
+    here.output.answered({**builtins(answer), "path": path}, told)
 
 
 async def unshare(here: Surroundings, given: Namespace) -> None:
@@ -60,17 +83,20 @@ async def unshare(here: Surroundings, given: Namespace) -> None:
     file_id = given.what.lower()
     async with here.own_peer() as peer:
         if is_file_id(file_id):
-            here.output.answered(await peer.unshare(file_id, given.delete))
+            answer, what = await peer.unshare(file_id, given.delete), file_id
         elif given.delete:
             raise Stop(Exit.USAGE, "invalid_parameter", "--delete goes with a file's id: folders stay.")
         else:
-            here.output.answered(await peer.unshare_path(os.path.abspath(given.what)))  # noqa: ASYNC240
+            what = os.path.abspath(given.what)  # noqa: ASYNC240
+            answer = await peer.unshare_path(what)
+    here.output.answered(builtins(answer), f"No longer shared: {shown(what)}")
 
 
 async def open_page(here: Surroundings, given: Namespace) -> None:
     """`peer open`"""
     async with here.own_peer() as peer:
-        here.output.answered(Done(await peer.page_link()))
+        link = await peer.page_link()
+    here.output.answered({"message": link, "url": link}, link)
 
 
 async def get(here: Surroundings, given: Namespace) -> None:

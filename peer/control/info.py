@@ -15,6 +15,7 @@ from peer.uplink.session import Session
 from peer.uploads.slots import Slots
 
 OWNERS_TOPIC = "transfers"
+NOT_WANTED = "It is not to register by itself: peer.auto_register is off."
 
 
 class InfoRoutes:
@@ -62,6 +63,7 @@ class InfoRoutes:
                 max_file_size=settings.max_file_size,
                 heartbeat_interval=settings.heartbeat_interval,
             ),
+            trouble=self._session.trouble if settings.auto_register else NOT_WANTED,
         )
 
     async def info(self, request: web.Request) -> PeerInfo:

@@ -1,18 +1,20 @@
 """What a command says: JSON for programs, one object a line, or tables and bars for a person (`terminal.py`).
 
-Lines: `search` writes FileInfos, `ls` SharedFiles, `status` a PeerInfo, `share` and `unshare` the peer's answer, `get`
-its events (`downloads/events.py`); what fails ends with `{"event": "failed", "code", "detail", "exit_code"}`.
+Lines: `search` writes FileInfos, `ls` SharedFiles, `status` a PeerInfo with `shares` (null for others than the owner),
+`share` and `unshare` the peer's answer, `open` a `url`, `get` its events (`downloads/events.py`); what fails ends with
+`{"event": "failed", "code", "detail", "exit_code"}`.
 """
 
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
 import msgspec
+from msgspec import Struct
 
-from common.wire.files import Done, FileInfo, SearchAnswer, ShareAnswer, SharedFile
+from common.wire.files import FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
 from peer.control.exits import Stop
 from peer.downloads.events import Event
@@ -21,19 +23,36 @@ from peer.downloads.events import Event
 _ACTIVE = re.compile("[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb]")
 
 
+class SharedPath(Struct, frozen=True):
+    """A share by its path, as the owner sees it; `why` it is missing, if it is."""
+
+    label: str
+    path: str
+    state: str
+    files: int
+    bytes: int
+    why: str
+
+
 class Output(Protocol):
     """One way to say it."""
 
-    def results(self, answer: SearchAnswer) -> None: ...
+    def results(self, answer: SearchAnswer, nothing: str) -> None:
+        """What was found; `nothing` tells a person that it is nothing."""
+
+    def note(self, text: str) -> None:
+        """Something worth a word that is no failure."""
 
     def choices(self, found: Sequence[FileInfo]) -> None:
         """The files among which a name does not decide."""
 
     def shared(self, files: Sequence[SharedFile]) -> None: ...
 
-    def status(self, info: PeerInfo) -> None: ...
+    def status(self, info: PeerInfo, shares: Sequence[SharedPath] | str) -> None:
+        """A peer, and what it shares by path, or why that is not known."""
 
-    def answered(self, answer: ShareAnswer | Done) -> None: ...
+    def answered(self, answer: Mapping[str, Any], told: str) -> None:
+        """A daemon did what it was asked; `told` is that for a person."""
 
     def getting(self, name: str) -> None:
         """A fetch begins; `name` comes from outside."""
@@ -62,8 +81,11 @@ class Lines:
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def results(self, answer: SearchAnswer) -> None:
+    def results(self, answer: SearchAnswer, nothing: str) -> None:
         self._each(answer.results)
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(f"peer: {text}\n")
 
     def choices(self, found: Sequence[FileInfo]) -> None:
         self._each(found)
@@ -71,10 +93,11 @@ class Lines:
     def shared(self, files: Sequence[SharedFile]) -> None:
         self._each(files)
 
-    def status(self, info: PeerInfo) -> None:
-        self._say(info)
+    def status(self, info: PeerInfo, shares: Sequence[SharedPath] | str) -> None:
+        known = None if isinstance(shares, str) else list(shares)
+        self._say(builtins(info) | {"shares": known})
 
-    def answered(self, answer: ShareAnswer | Done) -> None:
+    def answered(self, answer: Mapping[str, Any], told: str) -> None:
         self._say(answer)
 
     def getting(self, name: str) -> None:
@@ -96,6 +119,12 @@ class Lines:
 
     def _say(self, item: Any) -> None:
         self._each([item])
+
+
+def builtins(item: Struct) -> dict[str, Any]:
+    """A message as what JSON is made of."""
+    made: dict[str, Any] = msgspec.to_builtins(item)
+    return made
 
 
 def line(item: Any) -> str:

@@ -18,6 +18,7 @@ from common.wire.files import (
     Done,
     FileInfo,
     SearchAnswer,
+    Share,
     ShareAnswer,
     SharedFile,
     ShareRequest,
@@ -33,6 +34,8 @@ Query = Sequence[tuple[str, str]]
 LARGEST_ANSWER = 16 * 1024 * 1024
 HASHING_DEADLINE = 3600.0  # seconds; a share is answered when its bytes are hashed
 PAGE = 1000
+OF_THE_DAEMON = frozenset({"address_not_allowed", "host_not_allowed", "too_many_connections"})
+"""What is about the daemon that was called, which has to be named, and not about what was asked of it."""
 
 
 class SuperPeer:
@@ -64,7 +67,7 @@ class SuperPeer:
             f"The super-peer at {self._address} does not answer. Is it running? "
             "Start one with `superpeer`, or name another with --super-peer HOST:PORT."
         )
-        with explained(advice):
+        with explained(advice, f"The super-peer at {self._address}"):
             yield
 
 
@@ -91,6 +94,10 @@ class OwnPeer:
                 following = response.links.get("next", {}).get("url")
                 query = list(URL(str(following)).query.items()) if following else None
         return found
+
+    async def shares(self) -> list[Share]:
+        """The shared folders and files, by path."""
+        return await self._command("GET", self._url("/api/v1/shares"), list[Share])
 
     async def share(self, path: str, tags: list[str]) -> ShareAnswer:
         """Offers a file or folder."""
@@ -154,7 +161,7 @@ class OwnPeer:
     def _explained(self) -> Iterator[None]:
         advice = f"No peer answers at {self._address}. Start yours with `peer run`, or name it with --peer HOST:PORT."
         try:
-            with explained(advice):
+            with explained(advice, f"The peer at {self._address}"):
                 yield
         except Stop as stop:
             if stop.code == "token_invalid":
@@ -166,8 +173,8 @@ class OwnPeer:
 
 
 @contextmanager
-def explained(unreachable: str) -> Iterator[None]:
-    """Turns what a daemon refuses, or that it is not there, into a Stop."""
+def explained(unreachable: str, who: str) -> Iterator[None]:
+    """Turns what the daemon `who` refuses, or that it is not there, into a Stop."""
     try:
         yield
     except OutgoingError as error:
@@ -176,7 +183,8 @@ def explained(unreachable: str) -> Iterator[None]:
             raise Stop(Exit.FAILED, code, unreachable) from error
         if not error.problem:
             raise Stop(Exit.FAILED, error.code, f"{error.detail} Is that the right address?") from error
-        raise Stop(exit_of(error.code), error.code, error.detail) from error
+        detail = f"{who} refuses: {error.detail}" if error.code in OF_THE_DAEMON else error.detail
+        raise Stop(exit_of(error.code), error.code, detail) from error
     except msgspec.DecodeError as error:
         raise Stop(Exit.FAILED, "invalid_body", f"The answer cannot be understood: {error}.") from error
 

@@ -14,6 +14,7 @@ from common.http.outgoing import Outgoing
 from common.runtime.config import Config
 from common.runtime.kinds import ADDRESS
 from common.runtime.settings import load_config
+from peer.control.arguments import authority
 from peer.control.exits import Exit, Stop
 from peer.control.output import Output
 from peer.control.remote import OwnPeer, SuperPeer
@@ -35,10 +36,10 @@ class Surroundings:
     """What the flags and the configuration say. Raises ConfigError, or Stop for a wrong --peer."""
 
     def __init__(self, given: Namespace, output: Output) -> None:
-        flags = {"peer.super_peer_address": given.super_peer, "peer.data": given.data}
+        flags = {"peer.super_peer_address": authority("--super-peer", given.super_peer), "peer.data": given.data}
         self.config: Config = load_config(given.config, environ, flags, daemon="peer").config
         self.output = output
-        self._peer_address = _peer_address(given.peer, self.config)
+        self._peer_address = _peer_address(authority("--peer", given.peer), self.config)
         self._super_peer_named = given.super_peer is not None
 
     @asynccontextmanager

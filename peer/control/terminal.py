@@ -1,7 +1,8 @@
 """What a command says to a person: tables, and a bar with rate and time left. Loads rich, so it is imported late."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -9,10 +10,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from common.runtime.units import format_duration, format_rate, format_size
-from common.wire.files import Done, FileInfo, SearchAnswer, ShareAnswer, SharedFile
+from common.wire.files import FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
 from peer.control.exits import Stop
-from peer.control.output import shown
+from peer.control.output import SharedPath, shown
 from peer.downloads import events
 from peer.downloads.events import Event
 
@@ -26,15 +27,18 @@ class Terminal:
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._bar: Bar | None = None
 
-    def results(self, answer: SearchAnswer) -> None:
+    def results(self, answer: SearchAnswer, nothing: str) -> None:
         if not answer.results:
-            self._console.print(Text(f"No file that is online fits “{shown(answer.query)}”."))
+            self.note(nothing)
             return
         self._files(answer.results)
         more = answer.total - answer.count
         if more > 0:
             least = "" if answer.total_exact else "at least "
             self._console.print(Text(f"{least}{more} more fit: say more words, or --limit N.", style="dim"))
+
+    def note(self, text: str) -> None:
+        self._console.print(Text(text))
 
     def choices(self, found: Sequence[FileInfo]) -> None:
         self._files(found)
@@ -67,7 +71,7 @@ class Terminal:
         cells = [format_size(file.size), count, shown(file.category), shown(", ".join(file.tags))]
         table.add_row(name, *map(Text, cells[: len(table.columns) - 1]))
 
-    def status(self, info: PeerInfo) -> None:
+    def status(self, info: PeerInfo, shares: Sequence[SharedPath] | str) -> None:
         """A peer in a few lines."""
         seen = info.last_heartbeat.astimezone().strftime("%Y-%m-%d %H:%M:%S") if info.last_heartbeat else "none yet"
         registered = "registered" if info.is_registered else "not registered"
@@ -77,8 +81,10 @@ class Terminal:
             "Id": shown(info.id),
             "Address": shown(f"{info.address}:{info.port}"),
             "Super-peer": shown(f"{info.config.super_peer_address} ({registered})"),
+            **({"Trouble": shown(info.trouble)} if info.trouble else {}),
             "Last heartbeat": seen,
             "Shared files": str(info.shared_files),
+            "Shared paths": _listed(shares),
             "Uploads": f"{up.active_uploads} now, {up.total_uploads} in all, {format_size(up.total_bytes)}",
             "Downloads": f"{down.active_downloads} now, {down.total_downloads} in all, {format_size(down.total_bytes)}",
         }
@@ -87,8 +93,8 @@ class Terminal:
             table.add_row(title, Text(value))
         self._console.print(table)
 
-    def answered(self, answer: ShareAnswer | Done) -> None:
-        self._console.print(Text(shown(answer.message)))
+    def answered(self, answer: Mapping[str, Any], told: str) -> None:
+        self._console.print(Text(told), soft_wrap=True)  # not cut: it is there to be copied
 
     def getting(self, name: str) -> None:
         self._bar = Bar(self._console, shown(name))
@@ -105,6 +111,18 @@ class Terminal:
             self._bar.stop()
             self._bar = None
         sys.stdout.flush()
+
+
+def _listed(shares: Sequence[SharedPath] | str) -> str:
+    """A line for each path, as `peer unshare` takes it."""
+    if isinstance(shares, str):
+        return shown(shares)
+    lines = []
+    for share in shares:
+        files = "1 file" if share.files == 1 else f"{share.files} files"
+        why = f": {share.why}" if share.why else ""
+        lines.append(shown(f"{share.path} ({files}, {share.state}{why})"))
+    return "\n".join(lines) or "none"
 
 
 class Bar:
@@ -142,9 +160,9 @@ class Bar:
                 self._update(None, f"waiting {format_duration(event.seconds)} for a source")
             case events.StartedOver():
                 self._update(0, "")
-                self._say(f"Starting over: {event.detail}.")
+                self._say(f"Starting over: {event.detail.removesuffix('.')}.")
             case events.SourceFailed():
-                self._say(f"Source {shown(event.peer_id)[:16]}: {shown(event.detail)}.")
+                self._say(f"Source {shown(event.peer_id)[:16]}: {shown(event.detail).removesuffix('.')}.")
             case events.Finished():
                 self._finish(event)
 

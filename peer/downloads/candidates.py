@@ -14,6 +14,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 30.0  # seconds
 ENOUGH = 1 << 20  # bytes that make up for earlier failures
 FOR_GOOD = frozenset({"refused", "corrupt"})
 AWAY = frozenset({"unreachable", "timeout"})
+KEPT = "What came so far is kept: the same command goes on from there."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Candidates:
 
     sources: Sequence[Source]
     patience: Patience
-    troubles: list[SourceTrouble] = field(default_factory=list)
+    _latest: dict[str, SourceTrouble] = field(init=False, default_factory=dict)
     _left: list[_Candidate] = field(init=False)
     _may_wait: float = field(init=False)
 
@@ -69,14 +70,15 @@ class Candidates:
         ready = [candidate for candidate in self._left if candidate.not_before <= now]
         return min(ready, key=lambda candidate: candidate.strikes).source if ready else None
 
-    def pause(self, now: float) -> float:
-        """Seconds until somebody may be asked. Raises the Refusal that sums up why nobody will be."""
+    def pause(self, now: float, kept: bool = False) -> float:
+        """Seconds until somebody may be asked. Raises the Refusal that sums up why nobody will be; `kept` tells whether
+        something has come that the next fetch goes on from."""
         if self._left:
             pause = max(0.0, min(candidate.not_before for candidate in self._left) - now)
             self._may_wait -= pause
             if self._may_wait >= 0:
                 return pause
-        raise nobody_left(self.troubles)
+        raise nobody_left(list(self._latest.values()), kept)
 
     def has_other(self, source: Source, now: float) -> bool:
         """True when somebody who has not failed yet may be asked in place of this source."""
@@ -84,7 +86,8 @@ class Candidates:
 
     def failed(self, source: Source, trouble: SourceTrouble, gained: int, now: float) -> None:
         """Notes a failure; when `gained` bytes before it were ENOUGH, all patience is fresh."""
-        self.troubles.append(trouble)
+        self._latest.pop(source.url, None)
+        self._latest[source.url] = trouble
         candidate = next((c for c in self._left if c.source is source), None)
         if candidate is None:
             return
@@ -105,18 +108,20 @@ class Candidates:
         return min(max(wanted, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
-def nobody_left(troubles: Sequence[SourceTrouble]) -> errors.Refusal:
-    """What went wrong, when it went wrong with everybody."""
+def nobody_left(troubles: Sequence[SourceTrouble], kept: bool) -> errors.Refusal:
+    """What went wrong, when it went wrong with everybody: how each source failed at last, the latest at the end."""
     outcomes = {trouble.outcome for trouble in troubles}
     if "corrupt" in outcomes:
         detail = "What the sources sent is not this file; nothing of it was kept. Try again when others share it."
         return errors.Unacceptable("proof_failed", detail)
+    rest = f" {KEPT}" if kept else ""
     if outcomes <= AWAY:
-        return errors.Unavailable("no_source_online", "No source of this file answers. Try again when one is online.")
+        detail = f"No source of this file answers. Try again when one is online.{rest}"
+        return errors.Unavailable("no_source_online", detail)
     if outcomes <= AWAY | {"busy"}:
-        detail = "All sources of this file are busy. Try again later; what came so far is kept."
+        detail = f"All sources of this file are busy. Try again later.{rest}"
     else:
         last = next(trouble for trouble in reversed(troubles) if trouble.outcome not in AWAY)
         why = last.detail.removesuffix(".")
-        detail = f"No source gives this file as it should: the last one {why}. What came so far is kept."
+        detail = f"No source gives this file as it should: the last one {why}. Try again later.{rest}"
     return errors.Unavailable("source_unavailable", detail)

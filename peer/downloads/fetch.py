@@ -116,7 +116,7 @@ class _Fetch:
                 self._failed(source, trouble, self._disk.received - before)
 
     async def _wait(self) -> None:
-        pause = self._candidates.pause(self._clock())
+        pause = self._candidates.pause(self._clock(), kept=self._disk.received > 0)
         self._tell(events.Waiting(pause))
         await asyncio.sleep(pause)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from common import errors
 from common.content.names import free_name
 from common.ids import FileId, is_file_id
+from common.runtime.obstacles import remedy
 from common.runtime.units import format_size
 
 MAX_COMPONENT = 255  # bytes that disks take for a name
@@ -205,4 +206,7 @@ def _refusal(error: OSError, path: str) -> errors.Refusal:
     if error.errno == errno.EFBIG:
         detail = f"{path} would be larger than files may be there. Choose a folder on another disk."
         return errors.NoSpace("disk_full", detail)
-    return errors.Invalid("invalid_path", f"{path} cannot be written: {error.strerror or error}.")
+    words = remedy(error)
+    instead = f"{words[0].upper()}{words[1:]}, or choose" if words else "Choose"
+    detail = f"{path} cannot be written: {error.strerror or error}. {instead} another folder."
+    return errors.Invalid("invalid_path", detail)

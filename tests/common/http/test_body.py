@@ -1,4 +1,5 @@
 import json
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -387,6 +388,7 @@ class Asked(msgspec.Struct):
     either: Annotated[list[str], Meta(max_length=2)] | None = None
     size: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     online: bool = True
+    since: datetime | None = None
     sort: Literal["name", "size"] = "name"
     limit: Limit = 50
     cursor: Cursor | None = None
@@ -456,10 +458,28 @@ def test_a_wrong_parameter_is_named(name: str, text: str, code: str) -> None:
     assert name in refused.value.detail
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("sort", "age", "sort must be one of name, size."),
+        ("limit", "0", "limit must be a number from 1 to 1000."),
+        ("limit", "ten", "limit must be a number from 1 to 1000."),
+        ("size", "-1", "size must be a number from 0 to 9007199254740992."),
+        ("online", "maybe", "online must be true or false."),
+        ("since", "yesterday", "since must be a date and time such as 2026-01-31T12:00:00Z."),
+        ("cursor", "x" * 1025, "cursor must be a text of at most 1024 characters."),
+    ],
+)
+def test_a_wrong_parameter_says_what_is_taken(name: str, text: str, said: str) -> None:
+    with pytest.raises(errors.Invalid) as refused:
+        to_query({name: text}, Asked)
+    assert refused.value.detail == said
+
+
 def test_one_wrong_value_of_a_list_refuses_the_parameter() -> None:
     with pytest.raises(errors.Invalid, match="tag"):
         to_query(MultiDict([("tag", "a"), ("tag", "b\0")]), Asked)
-    with pytest.raises(errors.Invalid, match="either"):
+    with pytest.raises(errors.Invalid, match="either must be given at most 2 times, each a text"):
         to_query(MultiDict([("either", "a"), ("either", "b"), ("either", "c")]), Asked)
 
 

@@ -320,7 +320,10 @@ async def test_exempt_addresses_are_bounded_by_the_total_alone() -> None:
 async def test_a_source_outside_the_network_is_told_so() -> None:
     async with running(tiny_daemon(allowed=lambda address: address != "127.0.0.5")) as daemon:
         async with connected(daemon.port, "127.0.0.5") as refused:
-            assert (await refused.answer()).problem() == (403, "address_not_allowed")
+            answer = await refused.answer()
+            assert answer.problem() == (403, "address_not_allowed")
+            assert "you come from 127.0.0.5" in answer.json()["detail"]
+            assert "security.profile" in answer.json()["detail"]
             assert await refused.ended()
         assert await alive(daemon.port)
 

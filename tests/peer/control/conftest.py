@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from common.wire.files import Done, FileInfo, SearchAnswer, ShareAnswer, SharedFile, Source
+from common.wire.files import Done, FileInfo, SearchAnswer, Share, ShareAnswer, SharedFile, Source
 from common.wire.peer_daemon import DownloadStats, OwnerCode, PeerInfo, PublicConfig, UploadStats
 from tests.support.sources import Content, Handler, honest, serve, source
 
@@ -101,6 +101,8 @@ class FakePeer:
     page: int = 1000
     next_host: str = ""
     address: str = ""
+    trouble: str = ""
+    shares: list[Share] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         match request.method, request.path.split("/")[3:]:
@@ -112,6 +114,10 @@ class FakePeer:
             return problem(401, "token_invalid", "The token is not the owner's.")
         self.asked.append((request.method, str(request.rel_url), json.loads(await request.read() or b"null")))
         match request.method, request.path.split("/")[3:]:
+            case "GET", ["shares"]:
+                return json_response(self.shares)
+            case "POST", ["files", "share"] if os.path.isdir(self.asked[-1][2]["path"]):
+                return json_response(ShareAnswer("", "Folder shared successfully"))
             case "POST", ["files", "share"]:
                 return json_response(ShareAnswer("ab" * 32, "File shared successfully"))
             case "DELETE", ["files", "unshare", file_id] if file_id in {file.id for file in self.files}:
@@ -124,7 +130,9 @@ class FakePeer:
 
     def info(self) -> PeerInfo:
         config = PublicConfig(9001, self.super_peer, 1000, 30.0)
-        return PeerInfo("id", "my\x1b[2Jpeer", "127.0.0.1", 9001, True, 3, WHEN, DownloadStats(), UploadStats(), config)
+        stats, is_registered = (DownloadStats(), UploadStats()), not self.trouble
+        name = "my\x1b[2Jpeer"
+        return PeerInfo("id", name, "127.0.0.1", 9001, is_registered, 3, WHEN, *stats, config, self.trouble)
 
     def listed(self, start: int) -> web.Response:
         end = start + self.page

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from common.wire.files import Share
 from peer.control.arguments import parser, run_settings
 from tests.peer.control.conftest import TOKEN, Command, FakePeer, FakeSuperPeer, json_response, problem
 from tests.support.sources import Content, honest, serve
@@ -65,7 +66,7 @@ def test_run_gives_its_flags_the_names_of_settings() -> None:
     flags = "--lan --port 9002 --share a --share b --super-peer h:1 --name n --data d -v"
     given = parser().parse_args(["run", *flags.split(" ")])
     assert run_settings(given) == {
-        "peer.host": "0.0.0.0",
+        "peer.host": "::",
         "peer.port": "9002",
         "peer.shared_directory": "a",
         "peer.shares": ["b"],
@@ -139,6 +140,47 @@ async def test_a_super_peer_that_is_named_wins(
     assert len(ran.lines) == 1
 
 
+@pytest.mark.parametrize("form", ["http://{}/", "http://{}", "HTTP://{}/"])
+async def test_addresses_may_be_those_that_a_browser_shows(
+    peer: Command, super_peer: FakeSuperPeer, own_peer: FakePeer, shared: Content, form: str
+) -> None:
+    ran = await peer("search", "blue", "--super-peer", form.format(super_peer.address))
+    assert (ran.code, len(ran.lines)) == (0, 1)
+    assert (await peer("status", "--peer", form.format(own_peer.address))).code == 0
+    given = parser().parse_args(["run", "--super-peer", form.format("h:1")])
+    assert run_settings(given)["peer.super_peer_address"] == "h:1"
+
+
+@pytest.mark.parametrize(
+    "command", [["search", "x", "--super-peer"], ["status", "--peer"], ["run", "--port", "0", "--super-peer"]]
+)
+async def test_an_address_with_tls_is_said_to_be_none_yet(peer: Command, command: list[str]) -> None:
+    ran = await peer(*command, "https://localhost:8080/")
+    assert ran.code == 2
+    assert ran.err == (
+        f"peer: {command[-1]} is 'https://localhost:8080/', but TLS is not spoken yet: "
+        "give http://HOST:PORT or HOST:PORT\n"
+    )
+
+
+async def test_a_category_that_is_none_is_said_to_be_none(peer: Command, super_peer: FakeSuperPeer) -> None:
+    ran = await peer("search", "--category", "music", "--super-peer", super_peer.address)
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == (
+        "peer: There is no category “music”: choose one of document, image, video, audio, archive, code, other.\n"
+    )
+    assert not (await peer("search", "--category", "audio", "--super-peer", super_peer.address)).err
+
+
+async def test_a_daemon_that_serves_others_only_is_named(peer: Command, stack: AsyncExitStack) -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return problem(403, "address_not_allowed", "Not for you.")
+
+    address = await serve(stack, handle)
+    ran = await peer("search", "x", "--super-peer", address)
+    assert (ran.code, ran.err) == (1, f"peer: The super-peer at {address} refuses: Not for you.\n")
+
+
 @pytest.mark.parametrize("command", [["search", "x"], ["get", "x"]])
 async def test_no_super_peer_there(peer: Command, command: list[str]) -> None:
     address = free_address()
@@ -208,13 +250,36 @@ async def test_ls_does_not_leave_its_peer(
 
 async def test_status_is_one_object(peer: Command, own_peer: FakePeer) -> None:
     (info,) = (await peer("status", "--peer", own_peer.address)).lines
-    assert (info["is_registered"], info["shared_files"]) == (True, 3)
+    assert (info["is_registered"], info["shared_files"], info["trouble"]) == (True, 3, "")
+
+
+async def test_status_says_why_the_peer_is_not_registered(peer: Command, own_peer: FakePeer) -> None:
+    own_peer.trouble = "The super-peer cannot be reached."
+    (info,) = (await peer("status", "--peer", own_peer.address)).lines
+    assert (info["is_registered"], info["trouble"]) == (False, own_peer.trouble)
+
+
+async def test_status_names_what_is_shared_by_path(
+    peer: Command, owner: list[str], own_peer: FakePeer, folder: Path
+) -> None:
+    own_peer.shares = [Share("here", str(folder), "online", 3, 30), Share("away", "/nowhere/at all", "missing", 2, 20)]
+    (info,) = (await peer("status", *owner)).lines
+    assert [(share["path"], share["state"], share["files"], share["why"]) for share in info["shares"]] == [
+        (str(folder), "online", 3, ""),
+        ("/nowhere/at all", "missing", 2, "No such file or directory"),
+    ]
+
+
+async def test_paths_are_for_the_owner_and_status_for_everybody(peer: Command, own_peer: FakePeer) -> None:
+    own_peer.shares = [Share("here", "/here", "online", 3, 30)]
+    ran = await peer("status", "--peer", own_peer.address)
+    assert (ran.code, ran.lines[0]["shares"]) == (0, None)
 
 
 async def test_share_sends_the_whole_path(peer: Command, owner: list[str], own_peer: FakePeer, folder: Path) -> None:
     (folder / "ü.txt").touch()
     ran = await peer("share", "ü.txt", "--tag", "a", "--tag", "b", *owner)
-    assert (ran.code, ran.lines[0]["file_id"]) == (0, "ab" * 32)
+    assert (ran.code, ran.lines[0]["file_id"], ran.lines[0]["path"]) == (0, "ab" * 32, str(folder / "ü.txt"))
     assert own_peer.asked == [
         ("POST", "/api/v1/files/share", {"path": str(folder / "ü.txt"), "tags": ["a", "b"], "audience": "public"})
     ]
@@ -223,6 +288,7 @@ async def test_share_sends_the_whole_path(peer: Command, owner: list[str], own_p
 async def test_share_of_what_is_not_there(peer: Command, owner: list[str], own_peer: FakePeer) -> None:
     ran = await peer("share", "nowhere", *owner)
     assert ran.code == 3
+    assert ran.err.startswith(f"peer: There is no folder {Path(peer.folder, 'nowhere')}, ")
     assert own_peer.asked == []
 
 
@@ -246,7 +312,8 @@ async def test_unshare_of_a_folder_names_its_whole_path(
 async def test_open_prints_a_link_with_a_code(peer: Command, owner: list[str], own_peer: FakePeer) -> None:
     ran = await peer("open", *owner)
     assert ran.code == 0
-    assert json.loads(ran.out)["message"] == f"http://{own_peer.address}/#code=once"
+    link = f"http://{own_peer.address}/#code=once"
+    assert json.loads(ran.out) == {"message": link, "url": link}
 
 
 async def test_without_a_token_nothing_is_asked(peer: Command, own_peer: FakePeer, folder: Path) -> None:

@@ -211,6 +211,37 @@ def held_halfway(content: Content, held: asyncio.Event) -> Handler:
     return handle
 
 
+async def test_a_source_that_dies_amid_the_file_is_nobody_online_and_what_came_is_kept(
+    peer: Command, super_peer: FakeSuperPeer, folder: Path
+) -> None:
+    content = Content(os.urandom(500_000), "big.bin")
+
+    async def dies(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(content.data))})
+        await response.prepare(request)
+        await response.write(content.data[:200_000])
+        listening.close()  # nobody answers from now on
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    runner = web.ServerRunner(web.Server(dies), shutdown_timeout=0.1)
+    await runner.setup()
+    super_peer.stack.push_async_callback(runner.cleanup)
+    listening = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    await super_peer.announce(content)
+    super_peer.sources[content.id] = [source(f"http://127.0.0.1:{port}/api/v1/download/{content.id}")]
+
+    ran = await peer("get", content.id, "--super-peer", super_peer.address)
+    assert (ran.code, ran.lines[-1]["code"]) == (4, "no_source_online")
+    assert ran.err == (
+        "peer: No source of this file answers. Try again when one is online. "
+        "What came so far is kept: the same command goes on from there.\n"
+    )
+    assert content.part(folder).read_bytes() == content.data[:200_000]
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
 async def test_what_was_begun_is_taken_up_after(
     peer: Command, super_peer: FakeSuperPeer, folder: Path, how: signal.Signals

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.peer.control.conftest import Command, FakePeer, FakeSuperPeer
-from tests.support.sources import Content, honest
+from common.wire.files import Share
+from tests.peer.control.conftest import TOKEN, Command, FakePeer, FakeSuperPeer
+from tests.support.sources import Content, honest, source, whole_only
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -110,3 +111,67 @@ async def test_status_in_a_few_lines(peer: Command, own_peer: FakePeer) -> None:
     code, sent = await on_terminal(peer, "status", "--peer", own_peer.address, NO_COLOR="1")
     assert code == 0
     assert re.search(r"Super-peer +127\.0\.0\.1:\d+ \(registered\)", plain(sent))
+
+
+async def test_status_says_what_is_wrong_below_the_super_peer_and_lists_what_is_shared(
+    peer: Command, own_peer: FakePeer, folder: Path
+) -> None:
+    (folder / "data").mkdir(mode=0o700)
+    (folder / "data" / "owner-token").write_text(TOKEN)
+    own_peer.trouble = "It cannot be reached."
+    own_peer.shares = [Share("m", "/srv/m", "scanning", 1, 1), Share("a", "/nowhere/a", "missing", 2, 2)]
+    code, sent = await on_terminal(peer, "status", "--peer", own_peer.address, "--data", "data", columns=120)
+    assert code == 0
+    lines = [line.rstrip() for line in plain(sent).splitlines()]
+    where = next(number for number, line in enumerate(lines) if line.endswith("(not registered)"))
+    assert re.fullmatch(r"Trouble +It cannot be reached\.", lines[where + 1])
+    where = next(number for number, line in enumerate(lines) if line.startswith("Shared paths"))
+    assert lines[where].endswith(" /srv/m (1 file, scanning)")
+    assert lines[where + 1].endswith(" /nowhere/a (2 files, missing: No such file or directory)")
+
+
+async def test_without_the_owner_s_token_status_says_how_to_see_what_is_shared(
+    peer: Command, own_peer: FakePeer
+) -> None:
+    _, sent = await on_terminal(peer, "status", "--peer", own_peer.address, columns=160)
+    assert re.search(r"Shared paths +No owner's token in .* with --data DIR\.", plain(sent))
+
+
+@pytest.mark.parametrize(("path", "said"), [("a.txt", "Shared {}"), ("a folder", "Shared the folder {}: its files")])
+async def test_share_names_what_is_shared(
+    peer: Command, own_peer: FakePeer, folder: Path, path: str, said: str
+) -> None:
+    (folder / "data").mkdir(mode=0o700)
+    (folder / "data" / "owner-token").write_text(TOKEN)
+    (folder / "a.txt").touch()
+    (folder / "a folder").mkdir()
+    code, sent = await on_terminal(peer, "share", path, "--peer", own_peer.address, "--data", "data", columns=40)
+    assert code == 0
+    assert plain(sent).startswith(said.format(folder / path))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ([], "Nothing is shared yet by anybody who is online. Share a file or a folder with `peer share PATH`."),
+        (["--offline"], "Nothing is shared yet. Share a file or a folder with `peer share PATH`."),
+        (["a", "b"], "No file that is online fits “a b”."),
+        (["--ext", "x"], "No such file is shared by anybody who is online."),
+    ],
+)
+async def test_nothing_found_says_what_was_looked_for(
+    peer: Command, super_peer: FakeSuperPeer, asked: list[str], said: str
+) -> None:
+    code, sent = await on_terminal(peer, "search", *asked, "--super-peer", super_peer.address, columns=120)
+    assert (code, plain(sent).strip()) == (0, said)
+
+
+async def test_what_a_source_did_ends_in_one_full_stop(
+    peer: Command, super_peer: FakeSuperPeer, content: Content
+) -> None:
+    await super_peer.announce(content, whole_only(b""))
+    super_peer.sources[content.id] = [source(f"http://127.0.0.1:1/api/v1/download/{content.id}")]
+    code, sent = await on_terminal(peer, "get", content.id, "--super-peer", super_peer.address, columns=120)
+    assert code != 0
+    assert "Source peer: " in plain(sent)
+    assert ".." not in plain(sent)

@@ -88,7 +88,24 @@ async def test_a_disk_that_is_full_from_the_lock_on_is_named(peer: Command, full
     assert said.startswith(f"{full_disk / 'identity.key'} cannot be used (No space left on device): make room")
 
 
-@pytest.mark.parametrize("path", ["/proc/absent", "/proc", "/dev/null"])
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_typed_share_that_is_not_there_is_refused_and_not_made(
+    peer: Command, folder: Path, data: Path, first: bool
+) -> None:
+    (folder / "there").mkdir()
+    shares = ["absent", "there"] if first else ["there", "absent"]
+    said = await refusal(peer, data, *(part for share in shares for part in ("--share", str(folder / share))))
+    assert said.startswith(f"There is no folder {folder / 'absent'}, nor a file of that name: make it first")
+    assert not (folder / "absent").exists()
+
+
+async def test_a_typed_share_that_cannot_be_read_is_refused(peer: Command, folder: Path, data: Path) -> None:
+    (folder / "loop").symlink_to("loop")
+    said = await refusal(peer, data, "--share", str(folder / "loop"))
+    assert said.startswith(f"{folder / 'loop'} cannot be read (Too many levels of symbolic links): ")
+
+
+@pytest.mark.parametrize("path", ["/proc", "/dev/null"])
 async def test_a_share_that_cannot_be_one_is_named(peer: Command, data: Path, path: str) -> None:
     said = await refusal(peer, data, "--share", path)
     assert path in said

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import Refusal
-from peer.downloads.candidates import ENOUGH, Candidates, Patience, SourceTrouble
+from peer.downloads.candidates import ENOUGH, KEPT, Candidates, Patience, SourceTrouble
 from tests.support.sources import source
 
 A, B = source("http://127.0.0.1:2000/a", "a"), source("http://127.0.0.1:2000/b", "b")
@@ -74,7 +74,33 @@ def test_what_went_wrong_is_told_in_whole_sentences(why: str) -> None:
     these.failed(A, SourceTrouble("refused", why), 0, now=0)
     with pytest.raises(Refusal) as refused:
         these.pause(0)
-    assert refused.value.detail.endswith("last one compressed its answer unasked. What came so far is kept.")
+    assert refused.value.detail.endswith("the last one compressed its answer unasked. Try again later.")
+
+
+def test_a_source_that_broke_off_and_answers_no_more_is_nobody_online() -> None:
+    these = candidates(A, B)
+    these.failed(A, SourceTrouble("broken", "broke off"), 0, now=0)
+    for source_away in (A, A, B, B, B):
+        these.failed(source_away, SourceTrouble("unreachable", ""), 0, now=0)
+    assert code_of_the_end(these, 0) == "no_source_online"
+
+
+def test_a_source_that_breaks_off_and_still_answers_is_online() -> None:
+    these = candidates(A, B)
+    for outcome in ("unreachable", "broken", "broken"):
+        these.failed(A, SourceTrouble(outcome, "broke off"), 0, now=0)
+        these.failed(B, SourceTrouble("unreachable", ""), 0, now=0)
+    assert code_of_the_end(these, 0) == "source_unavailable"
+
+
+@pytest.mark.parametrize("outcome", ["unreachable", "busy", "refused"])
+def test_what_came_is_said_to_be_kept_only_where_something_came(outcome: str) -> None:
+    for kept in (True, False):
+        these = candidates(A, attempts=1, waiting=0)
+        these.failed(A, SourceTrouble(outcome, "did wrong"), 0, now=0)
+        with pytest.raises(Refusal) as refused:
+            these.pause(0, kept=kept)
+        assert refused.value.detail.endswith(KEPT) is kept
 
 
 def test_bytes_gained_restore_the_patience() -> None:
