@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from common.http.addresses import url_host
 from common.runtime.units import format_duration, format_rate, format_size
 from common.wire.files import FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
@@ -79,7 +80,7 @@ class Terminal:
         lines = {
             "Peer": shown(info.name),
             "Id": shown(info.id),
-            "Address": shown(f"{info.address}:{info.port}"),
+            "Address": shown(f"{url_host(info.address)}:{info.port}"),
             "Super-peer": shown(f"{info.config.super_peer_address} ({registered})"),
             **({"Trouble": shown(info.trouble)} if info.trouble else {}),
             "Last heartbeat": seen,

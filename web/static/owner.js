@@ -293,6 +293,8 @@ async function refresh() {
   uplink.classList.toggle("is-online", info.is_registered);
   document.querySelector("[data-uplink-text]").textContent = info.is_registered ? "registered with" : "not registered with";
   document.querySelector("[data-unregistered]").hidden = info.is_registered;
+  document.querySelector("[data-trouble-text]").textContent = info.trouble;
+  document.querySelector("[data-trouble]").hidden = !info.trouble;
   document.querySelector('[data-stat="shared_files"]').textContent = info.shared_files.toLocaleString("en");
 }
 

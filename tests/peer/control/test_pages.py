@@ -39,6 +39,14 @@ async def test_an_unregistered_peer_says_what_to_do(aiohttp_client: Any) -> None
     assert "peer share DIR" in page.texts["code"]
 
 
+@pytest.mark.parametrize("trouble", ["", "Others are sent to 192.168.1.7: <b>start it with --lan</b>."])
+async def test_what_stands_in_the_way_is_told_though_it_is_registered(aiohttp_client: Any, trouble: str) -> None:
+    page = await page_of(aiohttp_client, many(1), trouble=trouble)
+    (notice,) = [a for a in page.all("p") if "data-trouble" in a]
+    assert ("hidden" in notice) is (trouble == "")
+    assert trouble in page.text
+
+
 async def test_a_search_narrows_the_list(aiohttp_client: Any) -> None:
     page = await page_of(aiohttp_client, many(12), "/?q=file+1&category=document")
     assert "3 files found" in page.text.replace("\u00a0", " ")
