@@ -42,7 +42,7 @@ class UploadRoutes:
         if request.method == "HEAD" or served.version.size <= COPIED:
             answer = await send_file(request, served, self._slots.sent)
         else:
-            with self._slots.taken():
+            with self._slots.taken(request.remote or ""):
                 answer = await send_file(request, served, self._slots.sent)
         if request.method == "GET" and answer.status == 200:
             self._slots.finished += 1

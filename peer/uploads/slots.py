@@ -1,8 +1,10 @@
 """How many are served at one time, and what has been served. Pure counting.
 
-A small answer needs no slot of its own: what fits into a socket's buffer is gone before a slot could be waited for.
+A small answer needs no slot of its own: what fits into a socket's buffer is gone before a slot could be waited for. No
+address has more than half of the slots, so that one slow crowd does not keep everybody else out.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +20,7 @@ class Slots:
 
     def __init__(self, slots: int, clock: Clock) -> None:
         self.slots = slots
+        self.most_of_one = max(1, slots // 2)
         self.active = 0
         self.finished = 0
         self.bytes = 0
@@ -25,20 +28,33 @@ class Slots:
         self._clock = clock
         self._window: tuple[float, int] = (clock.monotonic(), 0)
         self._rate = 0
+        self._held = Counter[str]()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """A slot for as long as the block runs. Raises Unavailable when none is free."""
-        if self.active >= self.slots:
-            self.refused += 1
-            raise errors.Unavailable(
-                "too_many_requests", f"All {self.slots} upload slots are taken; try again.", retry_after=RETRY_AFTER
-            )
+    def taken(self, address: str) -> Iterator[None]:
+        """A slot for who asks from `address`, as long as the block runs. Raises Unavailable when it gets none."""
+        self._check_room(address)
         self.active += 1
+        self._held[address] += 1
         try:
             yield
         finally:
             self.active -= 1
+            self._held[address] -= 1
+            if not self._held[address]:
+                del self._held[address]
+
+    def _check_room(self, address: str) -> None:
+        why = ""
+        if self.active >= self.slots:
+            why = f"All {self.slots} upload slots are taken; try again."
+        elif self._held[address] >= self.most_of_one:
+            why = (
+                f"Your address has {self.most_of_one} of {self.slots} upload slots, as many as one may have; try again."
+            )
+        if why:
+            self.refused += 1
+            raise errors.Unavailable("too_many_requests", why, retry_after=RETRY_AFTER)
 
     def sent(self, count: int) -> None:
         """Bytes have left."""
