@@ -7,6 +7,7 @@ address has more than half of the slots, so that one slow crowd does not keep ev
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from common import errors
 from common.runtime.clock import Clock
@@ -45,16 +46,15 @@ class Slots:
                 del self._held[address]
 
     def _check_room(self, address: str) -> None:
-        why = ""
         if self.active >= self.slots:
-            why = f"All {self.slots} upload slots are taken; try again."
-        elif self._held[address] >= self.most_of_one:
-            why = (
-                f"Your address has {self.most_of_one} of {self.slots} upload slots, as many as one may have; try again."
-            )
-        if why:
-            self.refused += 1
-            raise errors.Unavailable("too_many_requests", why, retry_after=RETRY_AFTER)
+            self._refuse(f"All {self.slots} upload slots are taken; try again.")
+        if self._held[address] >= self.most_of_one:
+            most = f"{self.most_of_one} of {self.slots} upload slots, the most that one may have"
+            self._refuse(f"Your address has {most}; try again.")
+
+    def _refuse(self, why: str) -> NoReturn:
+        self.refused += 1
+        raise errors.Unavailable("too_many_requests", why, retry_after=RETRY_AFTER)
 
     def sent(self, count: int) -> None:
         """Bytes have left."""
