@@ -211,7 +211,7 @@ def link_of(peer: str, address: str) -> str:
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     if ended.returncode:
         raise Failed(f"`peer open` ended with {ended.returncode}: {ended.stderr.strip()}")
-    return str(json.loads(ended.stdout)["message"])
+    return str(json.loads(ended.stdout)["url"])
 
 
 def _own(peer: str, address: str) -> list[str]:

@@ -4,20 +4,16 @@ import argparse
 import asyncio
 import logging
 import os
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.http.addresses import Profile, canonical, is_forbidden, profile_of, url_host
-from common.http.serve import Daemon, run
+from common.http.serve import run
 from common.runtime.logs import configure_logging
 from common.runtime.obstacles import StartError, in_words
 from common.runtime.settings import ConfigError, load_config
 
 FAILED_TO_START = 2
-# Where a way out of this machine may lead: the Internet, or the networks that have no such way.
-BEYOND = ("192.0.2.1", "192.168.255.254", "10.255.255.254", "172.31.255.254")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,48 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Small messages are what uvloop is quickest at; a peer, which sends files, keeps the standard loop and its
         # sendfile.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            profile = profile_of(settings.host, loaded.config.security.profile)
-            runner.run(run(Announced(SuperPeer(loaded.config), profile), settings.host, settings.port))
+            runner.run(run(SuperPeer(loaded.config), settings.host, settings.port))
     except (StartError, DatabaseUnusable, OSError) as error:
         return _cannot_start(in_words(error, Path(settings.data)))
     return 0
-
-
-class Announced:
-    """A daemon that, on a terminal, tells the person who started it where its pages are; the log is for programs."""
-
-    def __init__(self, daemon: Daemon, profile: Profile) -> None:
-        self.app, self.limits = daemon.app, daemon.limits
-        self.open, self.stopping, self.close = daemon.open, daemon.stopping, daemon.close
-        self._daemon = daemon
-        self._profile = profile
-
-    async def listening(self, address: str, port: int) -> None:
-        await self._daemon.listening(address, port)
-        if sys.stderr.isatty():
-            sys.stderr.write(f"{whereabouts(address, port, self._profile)}\n")
-
-
-def whereabouts(address: str, port: int, profile: Profile) -> str:
-    """Where the dashboard is: for this machine and, if all interfaces are listened on, for others."""
-    everywhere = canonical(address.partition("%")[0]).is_unspecified
-    own = f"Dashboard: http://{url_host('127.0.0.1' if everywhere else address)}:{port}/"
-    others = own_address(profile) if everywhere else ""
-    return f"{own} (for others: http://{others}:{port}/)" if others else own
-
-
-def own_address(profile: Profile) -> str:
-    """This machine's IPv4 address for others, as the system chooses it; empty when none fits. Nothing is sent."""
-    for target in BEYOND:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((target, 9))
-            except OSError:
-                continue
-            found = canonical(probe.getsockname()[0])
-            if not found.is_loopback and not is_forbidden(found, profile):
-                return str(found)
-    return ""
 
 
 def _cannot_start(why: object) -> int:

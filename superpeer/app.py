@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import version
@@ -33,6 +34,7 @@ from common.runtime.tasks import Jobs
 from superpeer import api
 from superpeer.dashboard.pages import MENU, Pages, failure
 from superpeer.dashboard.reads import Reads
+from superpeer.dashboard.whereabouts import whereabouts
 from superpeer.database.connections import Database
 from superpeer.files.index import Index
 from superpeer.files.routes import FileRoutes
@@ -70,7 +72,7 @@ class SuperPeer:
         self._folder = Path(settings.data)
         self._lock: FolderLock | None = None
         self._why_not_ready: str | None = "starting"
-        profile = profile_of(settings.host, config.security.profile)
+        self._profile = profile = profile_of(settings.host, config.security.profile)
         require_identity = config.security.require_identity
         if require_identity is None:
             require_identity = profile is Profile.PUBLIC
@@ -141,6 +143,9 @@ class SuperPeer:
     async def listening(self, address: str, port: int) -> None:
         self._why_not_ready = None
         log.info("listening", extra={"address": address, "port": port, "version": VERSION, "peers": len(self.presence)})
+        if sys.stderr.isatty():
+            # For the person who started it; the log is for programs.
+            sys.stderr.write(f"{whereabouts(address, port, self._profile)}\n")
 
     async def stopping(self) -> None:
         self._why_not_ready = "stopping"

@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from common.runtime.folders import sync_folder
 from common.runtime.obstacles import remedy
 
 LARGEST = 4096  # bytes
@@ -63,7 +64,7 @@ def make_secret(path: Path, secret: bytes) -> None:
             os.close(fd)
         os.link(half, path)
         half.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _unusable(path, error) from error
 
@@ -90,11 +91,3 @@ def _unusable(path: Path, error: OSError) -> SecretUnusable:
 def _no_file(path: Path, mode: int) -> SecretUnusable:
     why = "it is a symbolic link" if stat.S_ISLNK(mode) else "it is not a regular file"
     return SecretUnusable(path, why, "move it away, or put a regular file of this account in its place")
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from common.content.hashing import head_of
 from common.content.names import free_name, same_name_key
 from common.errors import Forbidden, NoSpace
+from common.runtime.folders import sync_folder
 from peer.shares.forbidden import PART_SUFFIX
 from peer.shares.tree import Seen, seen
 
@@ -56,7 +57,7 @@ class Incoming:
             final = self._claim(name)
             os.rename(self._part, os.path.join(self.folder, final))
             self._part = b""
-            _sync(self.folder)
+            sync_folder(self.folder)
             return seen(final, os.fstat(self._fd))
 
     def discard(self) -> None:
@@ -97,11 +98,3 @@ def _refusing(folder: bytes) -> Iterator[None]:
             raise NoSpace("disk_full", "There is no room left on the disk that holds the shared folder.") from error
         why = error.strerror or type(error).__name__
         raise Forbidden("path_not_shareable", f"The shared folder cannot be written to: {why}.") from error
-
-
-def _sync(folder: bytes) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

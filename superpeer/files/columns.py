@@ -65,6 +65,7 @@ class Columns:
     def _clear(self, room: int) -> None:
         self._count = 0
         self._places.clear()
+        self._words.clear()  # else those that nobody uses any more would stay
         self.names: list[str] = []
         self._order: NameOrder | None = None
         self._found: dict[str, tuple[Numbers, Numbers]] = {}

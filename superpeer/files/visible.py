@@ -29,12 +29,12 @@ def audiences(asker: Asker) -> tuple[str, ...]:
     return (PUBLIC,)
 
 
-def visible_documents(asker: Asker, columns: Columns) -> Mask:
-    """The same of what is searched in memory."""
-    known = [columns.word(name) for name in audiences(asker)]
-    return np.isin(columns.column("audience"), known)
-
-
 def visible(asker: Asker, table: sa.FromClause) -> sa.ColumnElement[bool]:
     """The condition on `entries` or `listings` that leaves what `asker` may see."""
     return table.c.audience.in_(audiences(asker))
+
+
+def visible_documents(asker: Asker, columns: Columns) -> Mask:
+    """The same as a mask over what is searched in memory."""
+    known = [columns.word(name) for name in audiences(asker)]
+    return np.isin(columns.column("audience"), known)

@@ -68,8 +68,13 @@ def test_numbers_change_without_a_new_place() -> None:
 def test_what_is_dead_is_not_kept_for_ever() -> None:
     columns = Columns()
     for turn in range(4 * SLACK):
-        columns.put([document(1, f"text {turn}"), document(2, "still here")])
+        columns.put([document(1, f"text {turn}", extension=f"x{turn}"), document(2, "still here")])
     assert len(columns) == 2
+    assert len(columns._words) <= SLACK + 5
+    assert columns.column("extension")[columns.column("alive")].tolist() == [
+        columns.word("txt"),
+        columns.word(f"x{4 * SLACK - 1}"),
+    ]
     assert len(columns.column("n")) <= SLACK + 5
     assert holding(columns, "still") == {2}
     assert holding(columns, f"text {4 * SLACK - 1}") == {1}

@@ -2,28 +2,14 @@
 
 import io
 import sys
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from common.http.addresses import Profile, canonical, is_forbidden
-from superpeer import __main__ as command
-from superpeer.__main__ import Announced, own_address, whereabouts
-
-
-class Silent:
-    """A daemon that does nothing."""
-
-    app: Any = None
-    limits: Any = None
-
-    async def open(self) -> None: ...
-
-    async def listening(self, address: str, port: int) -> None: ...
-
-    async def stopping(self) -> None: ...
-
-    async def close(self) -> None: ...
+from superpeer.dashboard import whereabouts as module
+from superpeer.dashboard.whereabouts import own_address, whereabouts
+from tests.support.superpeers import serving
 
 
 class Terminal(io.StringIO):
@@ -33,24 +19,25 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("stderr", "said"), [(Terminal(), "Dashboard: http://127.0.0.1:8080/\n"), (io.StringIO(), "")])
+@pytest.mark.parametrize(("stderr", "said"), [(Terminal(), "Dashboard: http://127.0.0.1:{}/\n"), (io.StringIO(), "")])
 async def test_it_tells_a_terminal_and_nothing_else(
-    stderr: io.StringIO, said: str, monkeypatch: pytest.MonkeyPatch
+    stderr: io.StringIO, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "stderr", stderr)
-    await Announced(Silent(), Profile.LOOPBACK).listening("127.0.0.1", 8080)
-    assert stderr.getvalue() == said
+    with monkeypatch.context() as watched:
+        watched.setattr(sys, "stderr", stderr)
+        async with serving(tmp_path) as site:
+            assert stderr.getvalue() == said.format(site.port)
 
 
 @pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])
 def test_others_are_told_an_address_of_this_machine(everywhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "own_address", lambda profile: "192.168.1.5")
+    monkeypatch.setattr(module, "own_address", lambda profile: "192.168.1.5")
     told = whereabouts(everywhere, 8080, Profile.LAN)
     assert told == "Dashboard: http://127.0.0.1:8080/ (for others: http://192.168.1.5:8080/)"
 
 
 def test_a_machine_without_a_network_tells_its_own_address_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "BEYOND", ())
+    monkeypatch.setattr(module, "BEYOND", ())
     assert whereabouts("0.0.0.0", 8080, Profile.LAN) == "Dashboard: http://127.0.0.1:8080/"
 
 
@@ -62,6 +49,6 @@ def test_one_address_that_is_listened_on_is_everybodys(address: str) -> None:
 
 @pytest.mark.parametrize("target", ["127.0.0.1", "192.0.2.1"])
 def test_nobody_is_told_an_address_that_would_not_be_served(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "BEYOND", (target,))
+    monkeypatch.setattr(module, "BEYOND", (target,))
     found = own_address(Profile.LAN)
     assert not found or not (canonical(found).is_loopback or is_forbidden(canonical(found), Profile.LAN))
