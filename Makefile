@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types contracts format bench lock clean
+.PHONY: help install demo test lint types contracts format bench interop lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,6 +36,11 @@ format: .venv/dev.stamp ## Put the code into shape
 bench: .venv/dev.stamp ## The README's figures, beside their rivals (ONLY="hashing index serving idle heartbeat", or real_input)
 	@$(BIN)/python -m bench $(ONLY)
 
+interop: .venv/dev.stamp build/interop/stamp ## Other programs fetch from a real network: aria2c, libtorrent, curl
+	@command -v aria2c >/dev/null || { test "$$(id -u)" = 0 && apt-get install --quiet --yes aria2 >/dev/null; } \
+		|| { echo "aria2c is not installed (Debian: apt install aria2)." >&2; exit 1; }
+	@PYTHONPATH=build/interop $(BIN)/python -m bench interop
+
 lock: .venv/dev.stamp ## Choose the newest allowed versions anew
 	@$(PIP) uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -45,6 +50,10 @@ lock: .venv/dev.stamp ## Choose the newest allowed versions anew
 
 clean: ## Remove what was built, not the data
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+
+build/interop/stamp: .venv/dev.stamp
+	@$(PIP) --upgrade --target build/interop libtorrent
+	@touch $@
 
 .venv/run.stamp: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Shoal needs Python 3.11 or later with its venv module (Debian: apt install python3-venv)." >&2; exit 1; }

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.daemons import Missing
 
 ALL = ("hashing", "index", "serving", "idle", "heartbeat")
-NAMED = ("real_input",)  # takes minutes, and compares with nothing
+NAMED = ("real_input", "interop")  # take minutes or other programs, and compare with nothing
 
 
 def main() -> int:

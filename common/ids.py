@@ -1,6 +1,6 @@
 """Typed ids and the shapes they must have.
 
-A file's id is the lower-case hex SHA-256 of its bytes. The id of a peer with a key is derived from that key, so
+A file's id is the lower-case hex digest of its bytes. The id of a peer with a key is derived from that key, so
 nobody can claim another's; keyless programs may choose any other short word, never one of that form.
 """
 
@@ -13,6 +13,7 @@ FileId = NewType("FileId", str)
 PeerId = NewType("PeerId", str)
 
 EMPTY_FILE_ID = FileId(hashlib.sha256(b"").hexdigest())
+"""Where files are named by their SHA-256; `Algorithm.empty_id` knows it for any network."""
 
 _FILE_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _KEYED_PEER_ID = re.compile(r"[a-z2-7]{52}", re.ASCII)

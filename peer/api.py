@@ -5,9 +5,14 @@ from common.http.health import HealthPages
 from common.http.metrics import MetricsPage
 from common.http.operations import operations
 from peer.control.info import InfoRoutes
+from peer.control.limits import LimitsRoutes
 from peer.control.owner import OwnerRoutes
+from peer.downloads.routes import DownloadRoutes
+from peer.shares.manifest_routes import ManifestRoutes
 from peer.shares.routes import ShareRoutes
 from peer.uploads.routes import UploadRoutes
+from peer.uploads.swarm_routes import SwarmRoutes
+from peer.uploads.torrent_pieces import TorrentPieceRoutes
 
 DESCRIPTION = (
     "A peer shares files of one machine. Whoever can reach it may read; only its owner may change what it shares."
@@ -17,7 +22,12 @@ DESCRIPTION = (
 def endpoints(
     info: InfoRoutes,
     shares: ShareRoutes,
+    manifests: ManifestRoutes,
     uploads: UploadRoutes,
+    swarms: SwarmRoutes,
+    torrent_pieces: TorrentPieceRoutes,
+    downloads: DownloadRoutes,
+    limits: LimitsRoutes,
     owner: OwnerRoutes,
     health: HealthPages,
     metrics: MetricsPage,
@@ -26,7 +36,12 @@ def endpoints(
     return [
         *info.endpoints(),
         *shares.endpoints(),
+        *manifests.endpoints(),
         *uploads.endpoints(),
+        *swarms.endpoints(),
+        *torrent_pieces.endpoints(),
+        *downloads.endpoints(),
+        *limits.endpoints(),
         *owner.endpoints(),
         *operations(health, metrics),
     ]

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 
+from common.content.hashing import algorithm_named
 from common.database.folder_lock import FolderLock
 from common.database.sqlite import DatabaseUnusable
 from common.http.addresses import canonical, is_loopback_host, profile_of, source_allowed, url_host
@@ -30,19 +31,32 @@ from common.runtime.clock import Clock, SystemClock
 from common.runtime.config import Config
 from common.runtime.obstacles import StartError, in_words
 from common.runtime.tasks import Jobs
+from common.serving.bandwidth import Bandwidth
 from common.wire.files import SharedFile
 from common.wire.peers import Load
 from peer import api
+from peer.control.downloads import OwnersDownloads
 from peer.control.info import InfoRoutes
+from peer.control.limits import LimitsRoutes, OwnersLimits
 from peer.control.owner import Owner, OwnerRoutes, TokenUnusable, load_owner_token
 from peer.control.pages import MENU, Pages, failure
+from peer.downloads.routes import DownloadRoutes
 from peer.shares.library import Library
+from peer.shares.manifest_routes import ManifestRoutes
 from peer.shares.routes import ShareRoutes
 from peer.uplink.identity import IdentityUnusable, load_identity
+from peer.uplink.relayed import Relayed
 from peer.uplink.session import About, Session
 from peer.uplink.super_peer import SuperPeer
+from peer.uploads.askers import is_near
+from peer.uploads.holdings import Holdings
+from peer.uploads.quota import Quota
+from peer.uploads.quota_file import INTERVAL, QuotaFile
 from peer.uploads.routes import UploadRoutes
+from peer.uploads.seeding import Gate
 from peer.uploads.slots import Slots
+from peer.uploads.swarm_routes import SwarmRoutes
+from peer.uploads.torrent_pieces import TorrentPieceRoutes
 from web.render import setup_pages
 
 log = logging.getLogger("shoal.peer")
@@ -66,11 +80,16 @@ class Peer:
         self.owner = Owner(load_owner_token(folder), clock)
 
         self._hub = Hub(clock)
-        self._library = Library(config.peer, folder, clock, self._tell_of_file)
-        self._slots = Slots(settings.upload_slots, clock)
+        algorithm = algorithm_named(config.security.hash_algorithm)
+        self._library = Library(config.peer, folder, algorithm, clock, self._tell_of_file, self._is_busy)
+        self._upload, self._download = Bandwidth(is_near), Bandwidth(is_near)
+        self._owners_limits = OwnersLimits(settings, folder, self._upload, self._download, clock)
+        self._quotas = QuotaFile(Quota(settings.upload_quota_per_peer), folder, clock)
+        self._slots = Slots(settings.upload_slots, clock, self._upload.has_spare)
         super_peer = endpoint(settings.super_peer_address)
         self._policy = Policy(profile, settings.dial_allow, chosen=frozenset({super_peer}))
-        self._super_peer = SuperPeer(settings.super_peer_address, identity)
+        self._super_peer = SuperPeer(settings.super_peer_address, identity, algorithm.name)
+        self._relayed = Relayed()
         self._session = Session(
             self._super_peer,
             self._library.catalogue,
@@ -88,15 +107,56 @@ class Peer:
             lambda: self._library.shared_files,
             self.owner,
             self._hub,
+            lambda: self._downloads.stats(),
         )
 
         requests = Requests()
         metrics = MetricsPage("peer", requests, self._readings)
         health = HealthPages(VERSION, lambda: self._why_not_ready)
         shares = ShareRoutes(self._library, settings.max_file_size)
-        uploads = UploadRoutes(self._library, self._slots)
+        manifests = ManifestRoutes(self._library)
+        self._holdings = Holdings()
+        gate = Gate(lambda: self._upload.is_drained(clock.monotonic()))
+        uploads = UploadRoutes(
+            self._library,
+            self._slots,
+            self._upload,
+            self._quotas.quota,
+            clock,
+            self._holdings,
+            gate,
+            self._relayed.is_marked,
+        )
+        self._swarms = SwarmRoutes(self._library, self._holdings, uploads, gate)
+        self._downloads = OwnersDownloads(
+            settings,
+            folder,
+            algorithm,
+            self._super_peer,
+            self._library,
+            self._holdings,
+            self._download,
+            self._hub,
+            clock,
+            lambda: self._info.port,
+        )
+        self._torrent_pieces = TorrentPieceRoutes(self._library)
         document = Document("Shoal peer", VERSION, api.DESCRIPTION)
-        listed = document.describe(api.endpoints(self._info, shares, uploads, OwnerRoutes(self.owner), health, metrics))
+        listed = document.describe(
+            api.endpoints(
+                self._info,
+                shares,
+                manifests,
+                uploads,
+                self._swarms,
+                self._torrent_pieces,
+                DownloadRoutes(self._downloads.queue),
+                LimitsRoutes(self._owners_limits),
+                OwnerRoutes(self.owner),
+                health,
+                metrics,
+            )
+        )
         callers = peer_callers(
             own_names(socket.gethostname(), settings.allowed_hosts), origins_of(settings.super_peer_address)
         )
@@ -115,9 +175,15 @@ class Peer:
 
     async def open(self) -> None:
         async with AsyncExitStack() as opened:
-            self._super_peer.through(await opened.enter_async_context(Outgoing(self._policy)))
+            outgoing = await opened.enter_async_context(Outgoing(self._policy))
+            self._super_peer.through(outgoing)
+            self._downloads.through(outgoing)
             await self._library.open()
+            self._quotas.load()
+            opened.push_async_callback(self._quotas.close)
             opened.push_async_callback(self._library.close)
+            opened.push_async_callback(self._torrent_pieces.close)
+            opened.push_async_callback(self._downloads.close)
             self._opened = opened.pop_all()
 
     async def listening(self, address: str, port: int) -> None:
@@ -131,17 +197,35 @@ class Peer:
             sys.stderr.write(f"Your page: http://{here}:{port}/#code={self.owner.new_code()}\n")
         if self._settings.auto_register:
             self._jobs.forever("super-peer", self._session.run)
+            self._jobs.forever("line", self._keep_line)
+        self._jobs.forever("limits", self._owners_limits.follow)
+        if self._quotas.quota.limit:
+            self._jobs.every("quota", INTERVAL, self._quotas.save)
         self._jobs.start()
+        await self._downloads.resume()
+
+    async def _keep_line(self) -> None:
+        while True:
+            await self._session.undialled.wait()
+            from peer.uplink.line import Line
+
+            host = "127.0.0.1" if canonical(self._info.address).is_unspecified else self._info.address
+            await Line(self._super_peer, (host, self._info.port), self._session, self._relayed).keep()
 
     async def stopping(self) -> None:
         self._why_not_ready = "stopping"
         await self._jobs.stop(deadline=2.0)
+        await self._swarms.close()
+        await self._downloads.close()
         await self._session.leave()
         await self._hub.close()
 
     async def close(self) -> None:
         await self._jobs.stop(deadline=2.0)
         await self._opened.aclose()
+
+    def _is_busy(self) -> bool:
+        return self._slots.active > 0
 
     def _tell_of_file(self, kind: str, file: SharedFile) -> None:
         self._hub.publish("files", kind, file)
@@ -153,10 +237,16 @@ class Peer:
         yield "shared_files", "Entries offered.", self._library.shared_files
         yield "shared_bytes", "Their size.", self._library.shared_bytes
         yield "files_hashed_total", "Files read through since the start: what was not known yet.", self._library.hashed
+        yield "files_damaged", "Files not offered: the disk has lost their bytes.", self._library.damaged_files
+        yield "scrubbed_bytes_total", "Bytes that the scrub has read.", self._library.scrubbed
         yield "registered", "1 while registered with the super-peer.", int(self._session.is_registered)
         yield "uploads_active", "Uploads going on.", self._slots.active
         yield "uploads_refused_total", "Uploads refused for want of a slot.", self._slots.refused
         yield "upload_bytes_total", "Bytes served since the start.", self._slots.bytes
+        yield "uploads_waiting", "Places taken in the line for an upload slot.", len(self._slots.waiting)
+        yield "quota_refused_total", "Uploads refused because the day's quota was used up.", self._quotas.quota.refused
+        yield "upload_limit", "Bytes a second that all uploads may have now; 0: any.", self._upload.rates.total
+        yield "download_limit", "The same for downloads.", self._download.rates.total
         yield "listeners", "Open event sockets.", len(self._hub)
 
 

@@ -20,7 +20,7 @@ LONGEST_FUNCTION = 45
 LONGEST_PAGE = 90  # of declarations, read downwards
 VAGUE = frozenset({"base", "core", "helper", "helpers", "manager", "managers", "misc", "service", "util", "utils"})
 SLICES = {
-    "superpeer": ("peers", "files", "network"),
+    "superpeer": ("peers", "files", "relay", "network"),
     "peer": ("shares", "uploads", "downloads", "uplink"),
 }
 

@@ -17,6 +17,7 @@ from common.http.addresses import Network, canonical, client_scheme
 
 SAFE = frozenset({"GET", "HEAD"})
 FOREIGN = web.RequestKey("foreign", bool)
+TRUSTED_PROXIES: web.AppKey[Sequence[Network]] = web.AppKey("trusted_proxies")
 FETCH_SITE = istr("Sec-Fetch-Site")
 MAX_ACCEPTED = 256
 
@@ -200,6 +201,12 @@ def own_names(hostname: str, allowed_hosts: Iterable[str] = ()) -> frozenset[str
     names = (hostname, first, f"{first}.local") if first else ()
     read = (read_authority(name) for name in (*names, *allowed_hosts))
     return frozenset(authority.host for authority in read if authority is not None)
+
+
+def scheme_of(request: web.Request) -> str:
+    """`http` or `https` as the asker sees it."""
+    forwarded = request.headers.get(hdrs.X_FORWARDED_PROTO)
+    return client_scheme(request.remote or "", request.scheme, forwarded, request.app.get(TRUSTED_PROXIES, ()))
 
 
 def is_foreign(request: web.Request) -> bool:

@@ -1,4 +1,4 @@
-"""What may be dialled, and the client session that dials nothing else.
+"""What may be dialled, and the client session and the plain sockets that dial nothing else.
 
 The check sits where a socket is made, the one place that sees literals and whatever a name turned into alike, each as
 the very address that is then connected to.
@@ -60,6 +60,15 @@ def endpoint(authority: str) -> Endpoint:
     if not url.host or url.port is None:
         raise ValueError(f"{authority!r} does not name a host and a port")
     return url.host.removesuffix(".").lower(), url.port
+
+
+def dial(policy: Policy, host: str, port: int) -> socket.socket:
+    """A connected socket for a thread that reads in blocks. Raises ForbiddenAddress or another OSError."""
+    if (host.removesuffix(".").lower(), port) not in policy.chosen:
+        policy.check_address(host, port)
+    connected = socket.create_connection((host, port), timeout=CONNECT_DEADLINE)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connected
 
 
 def open_session(policy: Policy | None, resolver: AbstractResolver | None = None) -> aiohttp.ClientSession:

@@ -58,7 +58,7 @@ class Outgoing:
     """Requests under a policy. Made inside a running loop; closed when done, or used with `async with`."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+        self.policy = policy
         self._others = open_session(policy)
         # Apart, so that a connection to a chosen endpoint is never lent to an address that the policy forbids.
         self._chosen = open_session(None)
@@ -83,13 +83,14 @@ class Outgoing:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
         deadline: float | None = None,
-        head_deadline: float = HEAD_DEADLINE,
+        head_deadline: float | None = HEAD_DEADLINE,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer of a request that succeeded (2xx), its body still to be read from `.content`.
 
-        `deadline` (seconds) bounds everything inside the `with`, `head_deadline` the time until the head has come.
+        `deadline` (seconds) bounds everything inside the `with`, `head_deadline` the time until the head has come,
+        sending included. A `body` that comes in parts is sent as the other side takes it.
         Raises OutgoingError, also for what goes wrong while the body is read.
         """
         session, target = self._route(url)
@@ -98,6 +99,23 @@ class Outgoing:
                 response = await _send(session, method, target, headers, body, head_deadline)
                 async with response:
                     yield response
+        except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
+            raise _as_outgoing(target, error) from error
+
+    @asynccontextmanager
+    async def websocket(
+        self, url: str, *, headers: Mapping[str, str], ping: float, largest: int
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """An open WebSocket; frames of at most `largest` bytes are taken, a ping is sent every `ping` seconds.
+
+        Raises OutgoingError.
+        """
+        session, target = self._route(url)
+        try:
+            async with asyncio.timeout(HEAD_DEADLINE):
+                socket = await session.ws_connect(target, headers=headers, heartbeat=ping, max_msg_size=largest)
+            async with socket:
+                yield socket
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
             raise _as_outgoing(target, error) from error
 
@@ -139,10 +157,10 @@ class Outgoing:
             raise OutgoingError("address_not_allowed", "This is not a URL that can be asked.") from error
         if target.scheme not in ("http", "https") or target.user is not None or target.password is not None:
             raise OutgoingError("address_not_allowed", "Only plain http and https URLs are asked.")
-        if wanted in self._policy.chosen:
+        if wanted in self.policy.chosen:
             return self._chosen, target
         try:
-            self._policy.check_host(wanted[0])
+            self.policy.check_host(wanted[0])
         except ForbiddenAddress as error:
             raise OutgoingError("address_not_allowed", "Only addresses are dialled here, not names.") from error
         return self._others, target
@@ -167,8 +185,8 @@ async def _send(
     method: str,
     target: URL,
     headers: Mapping[str, str] | None,
-    body: bytes | None,
-    deadline: float,
+    body: bytes | AsyncIterator[bytes] | None,
+    deadline: float | None,
 ) -> aiohttp.ClientResponse:
     async with asyncio.timeout(deadline):
         try:

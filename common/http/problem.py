@@ -95,6 +95,8 @@ def headers_of(refusal: errors.Refusal) -> dict[str, str]:
         headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if "place" in refusal.extra:
+        headers["X-Queue-Place"] = str(refusal.extra["place"])
     if isinstance(refusal, errors.OutOfRange):
         headers["Content-Range"] = f"bytes */{refusal.extra.get('size', '*')}"
     return headers

@@ -19,9 +19,10 @@ Port = Annotated[int, kinds.PORT_TO_BIND]
 Networks = Annotated[tuple[Network, ...], kinds.NETWORKS]
 Folder = Annotated[str, kinds.PATH]
 Switch = Annotated[bool, kinds.SWITCH]
+Rate = Annotated[int, kinds.RATE]
 Region = Annotated[str, text(64)]
 
-HashAlgorithm = Annotated[Literal["sha256"], one_of("sha256", note=" (blake3 is not available yet)")]
+HashAlgorithm = Annotated[Literal["sha256", "blake3"], one_of("sha256", "blake3")]
 Profile = Literal["auto", "loopback", "lan", "public"]
 Level = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
@@ -59,6 +60,10 @@ class SuperPeerSettings(Struct, frozen=True, kw_only=True):
     max_files_per_peer: Limit = 200_000
     unverified_files_per_peer: Limit = 20_000
     """The same for a peer without a key."""
+    dial_back: Switch = True
+    """Finds out whether a peer can be dialled; if not, peers are believed to be."""
+    relay_transfers: Annotated[int, whole(0, 10_000)] = 128
+    """What passes through this super-peer at one time; 0 is nothing."""
 
 
 class PeerSettings(Struct, frozen=True, kw_only=True):
@@ -81,7 +86,9 @@ class PeerSettings(Struct, frozen=True, kw_only=True):
     region: Region = ""
     data: Folder = "./data/peer"
     downloads: Annotated[str, kinds.PATH_OR_NOTHING] = ""
-    """Where `peer get` saves without -o; empty is the folder it is called in."""
+    """Where downloads go that name no folder; empty is `downloads` in `data`, and for `peer get` where it is called."""
+    downloads_at_once: Annotated[int, whole(1, 64)] = 4
+    """Downloads that run at one time; the others wait in the queue."""
     sweep_interval: Interval = 300.0
     """How often shares are read again for changes that no notice came of."""
     settle: Grace = 0.5
@@ -92,8 +99,27 @@ class PeerSettings(Struct, frozen=True, kw_only=True):
     """Addresses that may be dialled although policy forbids them."""
     include_hidden: Switch = False
     """Shares files and folders whose name begins with a dot."""
+    scrub_interval: Grace = 2_592_000.0
+    """How often each file is read again, to see that the disk still holds it; 0 is never."""
+    scrub_rate: Rate = 20_000_000
+    """Bytes a second that this reads at most."""
     upload_slots: Limit = 16
     """Uploads served at one time."""
+    upload_limit: Rate = 0
+    """Bytes a second in all, 0 for no limit, as for all limits below."""
+    download_limit: Rate = 0
+    upload_limit_per_peer: Rate = 0
+    """With one address at the other end."""
+    download_limit_per_peer: Rate = 0
+    upload_limit_per_transfer: Rate = 0
+    """One file with one address."""
+    download_limit_per_transfer: Rate = 0
+    lan_exempt: Switch = False
+    """Limits do not count for addresses of private networks."""
+    limit_schedule: Annotated[tuple[str, ...], kinds.SCHEDULE] = ()
+    """The hours of a week at which other limits count, such as `Mon-Fri 08:00-18:00 1MB/s`."""
+    upload_quota_per_peer: Annotated[int, kinds.SIZE] = 0
+    """Bytes that one address may fetch in a day, 0 for no limit."""
 
 
 class SecuritySettings(Struct, frozen=True, kw_only=True):

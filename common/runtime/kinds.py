@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple
 
-from common.runtime.units import parse_duration, parse_size
+from common.runtime.units import parse_duration, parse_rate, parse_size
 
 Network = IPv4Network | IPv6Network
 
@@ -82,7 +82,7 @@ def duration(at_least: float) -> Kind:
     return Kind(f"a duration such as 500ms, 30s, 5m or 24h, from {at_least:g} seconds to ten years", read)
 
 
-def one_of(*words: str, note: str = "", **aliases: str) -> Kind:
+def one_of(*words: str, **aliases: str) -> Kind:
     """One word of a list, in any case; an alias stands for a word."""
     meanings = {word: word for word in words} | aliases
 
@@ -90,7 +90,7 @@ def one_of(*words: str, note: str = "", **aliases: str) -> Kind:
         _require(word.lower() in meanings)
         return meanings[word.lower()]
 
-    return Kind(" or ".join(words) + note, read)
+    return Kind(" or ".join(words), read)
 
 
 def text(limit: int) -> Kind:
@@ -169,7 +169,9 @@ HOSTS = list_of(HOST, "host names without scheme or port, such as files.example.
 ADDRESS = Kind("HOST:PORT, such as localhost:8080 or [::1]:8080", _read_address)
 NETWORKS = list_of(Kind("", ip_network), "networks such as 192.168.0.0/16 or fd00::/8")
 SIZE = Kind("a size such as 100MB or 4GiB", parse_size)
+RATE = Kind("a rate such as 500kB/s or 4MiB/s, or 0 for no limit", parse_rate)
 PATH = Kind("the path of a folder", _read_path)
 PATH_OR_NOTHING = Kind("the path of a folder, or nothing", _read_path_or_nothing)
 PATHS = list_of(PATH, "paths of folders")
+SCHEDULE = list_of(text(100), "lines such as Mon-Fri 08:00-18:00 1MB/s")
 OUTPUT = Kind("stdout, stderr or the path of a file", _read_path)

@@ -28,6 +28,7 @@ from common.serving.ranges import ByteRange, etag_listed, http_date, if_match_ho
 BLOCK = 4 * 1024 * 1024 if TCP_INFO is not None else 512 * 1024
 COPIED = 256 * 1024  # a copied block
 STALLED = 30.0  # seconds
+LONG = 0.25  # seconds that a block takes to a slow reader, whose next one is smaller, lest a new limit wait for its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An open file and what to say of it. `etag` comes without quotes; `digest` is SHA-256, for Repr-Digest."""
+    """An open file and what to say of it. `etag` comes without quotes; `digest` is SHA-256, for Repr-Digest, where that is the id."""
 
     fd: int
     version: Version
@@ -57,6 +58,8 @@ class Served:
     digest: bytes | None = None
     mime: str = "application/octet-stream"
     headers: dict[str, str] = field(default_factory=dict)
+    is_growing: bool = False
+    """What is asked of it stays as it is while the rest comes in: its version says nothing."""
 
     def fileno(self) -> int:
         return self.fd
@@ -66,6 +69,12 @@ class Meter(Protocol):
     """Told of every block that left."""
 
     def __call__(self, count: int, /) -> None: ...
+
+
+class Pace(Protocol):
+    """Asked before every block: waits until it may go, and says how many of `wanted` bytes may, at least one."""
+
+    async def __call__(self, wanted: int, /) -> int: ...
 
 
 class FileChanged(ConnectionResetError):
@@ -98,9 +107,16 @@ def _kernel_setting(name: str) -> int:
 
 
 async def send_file(
-    request: web.Request, served: Served, meter: Meter | None = None, deadline: float = STALLED
+    request: web.Request,
+    served: Served,
+    meter: Meter | None = None,
+    deadline: float = STALLED,
+    pace: Pace | None = None,
+    only: ByteRange | None = None,
 ) -> web.StreamResponse:
     """Answers GET or HEAD with the file or the part of it that was asked for. The caller closes `served.fd`.
+
+    `only`: the part to send, whatever was asked for.
 
     Raises OutOfRange, Outdated or Conflict before the answer has begun, ConnectionResetError afterwards: the file
     changed, the reader left, or it took nothing for `deadline` seconds.
@@ -111,7 +127,7 @@ async def send_file(
     if etag_listed(request.headers.get("If-None-Match"), headers["ETag"]):
         return web.Response(status=304, headers=headers)
     size = served.version.size
-    part = _wanted(request, served, headers["ETag"])
+    part = only or _wanted(request, served, headers["ETag"])
     start, stop = part or (0, size)
     response = web.StreamResponse(status=206 if part else 200, headers=headers)
     if part is not None:
@@ -120,7 +136,7 @@ async def send_file(
     if request.method == "HEAD":
         await response.prepare(request)
     else:
-        await _Sending(request, response, served, meter, deadline).send(start, stop)
+        await _Sending(request, response, served, meter, deadline, pace).send(start, stop)
     return response
 
 
@@ -156,7 +172,9 @@ class _Sending:
     served: Served
     meter: Meter | None
     deadline: float
+    pace: Pace | None
     handed: int = 0
+    block: int = BLOCK
 
     async def send(self, start: int, stop: int) -> None:
         transport = self.request.transport
@@ -164,8 +182,7 @@ class _Sending:
         try:
             async with while_taken(transport, lambda: self.handed, self.deadline):
                 if small is not None:
-                    await self.response.write(small)
-                    self._left(len(small))
+                    await self._send_small(small)
                 else:
                     await self._send_blocks(start, stop)
                 await self.response.write_eof()
@@ -183,15 +200,25 @@ class _Sending:
         await self.response.prepare(self.request)
         return small
 
+    async def _send_small(self, content: bytes) -> None:
+        position = 0
+        while position < len(content):
+            count = await self._turn(len(content) - position)
+            await self.response.write(content[position : position + count])
+            position += count
+            self._left(count)
+
     async def _send_blocks(self, start: int, stop: int) -> None:
         by_reference = max(start, stop - held_back())
         position = start
         while position < stop:
+            wanted = by_reference - position if position < by_reference else min(COPIED, stop - position)
+            count = await self._turn(min(self.block, wanted))
             self._check()
             if position < by_reference:
-                count = await self._send_by_reference(position, min(BLOCK, by_reference - position))
+                count = await self._send_by_reference(position, count)
             else:
-                count = await self._send_copy(position, stop)
+                count = await self._send_copy(position, count, stop)
             if count == 0:
                 raise FileChanged("the file became shorter while it was served")
             position += count
@@ -205,18 +232,26 @@ class _Sending:
             # What follows is read from the disk while this block is on its way, so that a cold file does not hold up
             # the loop.
             os.posix_fadvise(served.fd, position + count, BLOCK, os.POSIX_FADV_WILLNEED)
-        return await asyncio.get_running_loop().sendfile(transport, served, position, count, fallback=False)  # type: ignore[arg-type]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        sent = await loop.sendfile(transport, served, position, count, fallback=False)  # type: ignore[arg-type]
+        self.block = max(COPIED, self.block // 2) if loop.time() - began > LONG else min(BLOCK, self.block * 2)
+        return sent
 
-    async def _send_copy(self, position: int, stop: int) -> int:
+    async def _turn(self, wanted: int) -> int:
+        """How many bytes go next; returns when they may."""
+        return wanted if self.pace is None else await self.pace(wanted)
+
+    async def _send_copy(self, position: int, count: int, stop: int) -> int:
         """Copies a block; the very last one is looked at once more after it was read."""
-        data = os.pread(self.served.fd, min(COPIED, stop - position), position)
+        data = os.pread(self.served.fd, count, position)
         if position + len(data) == stop:
             self._check()
         await self.response.write(data)
         return len(data)
 
     def _has_changed(self) -> bool:
-        return Version.of(self.served.fd) != self.served.version
+        return not self.served.is_growing and Version.of(self.served.fd) != self.served.version
 
     def _check(self) -> None:
         if self._has_changed():

@@ -194,6 +194,17 @@ class Share(Struct, frozen=True):
     bytes: int
 
 
+class DamagedFile(Struct, frozen=True):
+    """A file that its peer does not offer any more: the disk does not hold what it held when the file was hashed."""
+
+    id: str
+    path: str
+    size: int
+    why: str
+    advice: str
+    found_at: datetime
+
+
 class UnshareRequest(Struct, frozen=True):
     """Names a share by its path."""
 

@@ -32,7 +32,8 @@ class PublicConfig(Struct, frozen=True):
 
 
 class PeerInfo(Struct, frozen=True):
-    """A peer in one object. `trouble`: what stands between it and its super-peer, empty when nothing does."""
+    """A peer in one object. `trouble`: what stands between it and its super-peer, empty when nothing does. Unless
+    `direct`, others cannot dial it and fetch through the super-peer."""
 
     id: str
     name: str
@@ -45,6 +46,7 @@ class PeerInfo(Struct, frozen=True):
     upload_stats: UploadStats
     config: PublicConfig
     trouble: str = ""
+    direct: bool = True
 
 
 class PeerStats(Struct, frozen=True):

@@ -47,7 +47,10 @@ class RegisterRequest(Struct, frozen=True):
 
 
 class RegisterAnswer(Struct, frozen=True):
-    """What the super-peer holds of this peer, and how often it wants to hear from it (seconds)."""
+    """What the super-peer holds of this peer, and how often it wants to hear from it (seconds).
+
+    `first_heartbeat`: seconds until it knows whether this peer can be dialled, which the next answer tells.
+    """
 
     peer_id: str
     message: str
@@ -58,6 +61,7 @@ class RegisterAnswer(Struct, frozen=True):
     hash_algorithm: str
     address: Annotated[str, Meta(max_length=300)]
     status: str = "success"
+    first_heartbeat: float | None = None
 
 
 class Load(Struct, frozen=True):
@@ -78,15 +82,16 @@ class HeartbeatRequest(Struct, frozen=True):
 
 
 class HeartbeatAnswer(Struct, frozen=True):
-    """What the super-peer holds of the peer's catalogue."""
+    """What the super-peer holds of the peer's catalogue. Unless `direct`, others cannot dial it."""
 
     catalogue_id: str | None
     catalogue_version: int
     heartbeat_interval: float
+    direct: bool = True
 
 
 class Peer(Struct, frozen=True):
-    """A peer as everybody sees it."""
+    """A peer as everybody sees it. Unless `direct`, it cannot be dialled: what it has comes through the super-peer."""
 
     id: str
     name: str
@@ -100,10 +105,14 @@ class Peer(Struct, frozen=True):
     region: str
     verified: bool
     version: str
+    direct: bool = True
 
 
 class NetworkStats(Struct, frozen=True):
-    """The network in numbers; `network_health` is the share of peers online, in percent."""
+    """The network in numbers; `network_health` is the share of peers online, in percent.
+
+    `hash_algorithm` names its files: what a fetched file must have as its id.
+    """
 
     total_peers: int
     online_peers: int
@@ -112,3 +121,4 @@ class NetworkStats(Struct, frozen=True):
     total_downloads: int
     network_health: float
     last_updated: datetime
+    hash_algorithm: str = "sha256"

@@ -123,11 +123,19 @@ class Download(Struct, frozen=True):
     finished: datetime | None = None
 
 
+class LimitsInForce(Struct, frozen=True):
+    """What counts now, bytes a second in all; `until`: when the schedule changes it, null for never."""
+
+    upload: Size = 0
+    download: Size = 0
+    until: datetime | None = None
+
+
 class Limits(Struct, frozen=True):
     """Bytes a second, 0 for no limit. `*_per_peer`: one address at the other end; `*_per_transfer`: one file with it.
 
     `lan_exempt`: addresses of private networks do not count. `schedule`: `Mon-Fri 08:00-18:00 1MB/s`, each line a
-    limit for both directions, or one (`up 1MB/s`, `down 1MB/s`), while its hours last.
+    limit for both directions, or one (`up 1MB/s`, `down 1MB/s`), while its hours last. `now` is only told.
     """
 
     upload: Size = 0
@@ -138,3 +146,33 @@ class Limits(Struct, frozen=True):
     download_per_transfer: Size = 0
     lan_exempt: bool = False
     schedule: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=100)] = field(default_factory=list)
+    now: LimitsInForce | None = None
+
+
+class DownloadRequest(Struct, frozen=True):
+    """Fetch this file. What is not said is found out: its name and size from the super-peer; the folder is the usual.
+
+    `filename` may lead into folders below `folder`, which is a path of this machine. Higher `priority` goes first.
+    """
+
+    file_id: FileHash
+    filename: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    folder: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    size: Size | None = None
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    sequential: bool = False
+    paused: bool = False
+
+
+class DownloadsRequest(Struct, frozen=True):
+    """Fetch all of these; `folder` is for those that name none."""
+
+    files: Annotated[list[DownloadRequest], Meta(min_length=1, max_length=1000)]
+    folder: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+
+
+class DownloadEdit(Struct, frozen=True):
+    """What an owner may change of a download; what is not named stays."""
+
+    priority: Annotated[int, Meta(ge=-100, le=100)] | None = None
+    sequential: bool | None = None

@@ -100,7 +100,7 @@ def _search(commands: Any) -> None:
 
 
 def _get(commands: Any) -> None:
-    made = _command(commands, "get", "fetch a file, proven by its SHA-256, and go on with what was begun")
+    made = _command(commands, "get", "fetch a file, proven by its id, and go on with what was begun")
     made.add_argument("file", metavar="ID|NAME", help="its id, or its name if that is clear enough")
     made.add_argument("-o", "--output", metavar="PATH", help="file or existing folder to save to (default: here)")
 

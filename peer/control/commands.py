@@ -59,10 +59,11 @@ async def status(here: Surroundings, given: Namespace) -> None:
     async with here.own_peer() as peer:
         info = await peer.info()
         try:
-            shares = await peer.shares()
-            here.output.status(info, [SharedPath(**asdict(share), why=why_missing(share)) for share in shares])
+            shares, damaged = await peer.shares(), await peer.damaged()
+            paths = [SharedPath(**asdict(share), why=why_missing(share)) for share in shares]
+            here.output.status(info, paths, damaged)
         except Stop as stop:  # what is shared by path is the owner's to know
-            here.output.status(info, stop.detail)
+            here.output.status(info, stop.detail, ())
 
 
 async def share(here: Surroundings, given: Namespace) -> None:

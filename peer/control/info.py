@@ -31,6 +31,7 @@ class InfoRoutes:
         shared_files: Callable[[], int],
         owner: Owner,
         hub: Hub,
+        downloads: Callable[[], DownloadStats] = DownloadStats,
     ) -> None:
         self._settings = settings
         self._name = name
@@ -39,6 +40,7 @@ class InfoRoutes:
         self._shared_files = shared_files
         self._owner = owner
         self._hub = hub
+        self._downloads = downloads
         self.peer_id = peer_id
         self.address = ""
         self.port = 0
@@ -55,7 +57,7 @@ class InfoRoutes:
             is_registered=self._session.is_registered,
             shared_files=self._shared_files(),
             last_heartbeat=utc(heartbeat) if heartbeat is not None else None,
-            download_stats=DownloadStats(),
+            download_stats=self._downloads(),
             upload_stats=UploadStats(self._slots.finished, self._slots.bytes, self._slots.active),
             config=PublicConfig(
                 port=self.port,
@@ -64,6 +66,7 @@ class InfoRoutes:
                 heartbeat_interval=settings.heartbeat_interval,
             ),
             trouble=self._session.trouble if settings.auto_register else NOT_WANTED,
+            direct=self._session.dialled.is_set(),
         )
 
     async def info(self, request: web.Request) -> PeerInfo:

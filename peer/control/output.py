@@ -1,8 +1,8 @@
 """What a command says: JSON for programs, one object a line, or tables and bars for a person (`terminal.py`).
 
-Lines: `search` writes FileInfos, `ls` SharedFiles, `status` a PeerInfo with `shares` (null for others than the owner),
-`share` and `unshare` the peer's answer, `open` a `url`, `get` its events (`downloads/events.py`); what fails ends with
-`{"event": "failed", "code", "detail", "exit_code"}`.
+Lines: `search` writes FileInfos, `ls` SharedFiles, `status` a PeerInfo with `shares` and `damaged` (null for others
+than the owner), `share` and `unshare` the peer's answer, `open` a `url`, `get` its events (`downloads/events.py`); what
+fails ends with `{"event": "failed", "code", "detail", "exit_code"}`.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any, Protocol, TextIO
 import msgspec
 from msgspec import Struct
 
-from common.wire.files import FileInfo, SearchAnswer, SharedFile
+from common.wire.files import DamagedFile, FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
 from peer.control.exits import Stop
 from peer.downloads.events import Event
@@ -48,8 +48,8 @@ class Output(Protocol):
 
     def shared(self, files: Sequence[SharedFile]) -> None: ...
 
-    def status(self, info: PeerInfo, shares: Sequence[SharedPath] | str) -> None:
-        """A peer, and what it shares by path, or why that is not known."""
+    def status(self, info: PeerInfo, shares: Sequence[SharedPath] | str, damaged: Sequence[DamagedFile]) -> None:
+        """A peer, what it shares by path, or why that is not known, and the files that its disk has lost."""
 
     def answered(self, answer: Mapping[str, Any], told: str) -> None:
         """A daemon did what it was asked; `told` is that for a person."""
@@ -93,9 +93,10 @@ class Lines:
     def shared(self, files: Sequence[SharedFile]) -> None:
         self._each(files)
 
-    def status(self, info: PeerInfo, shares: Sequence[SharedPath] | str) -> None:
-        known = None if isinstance(shares, str) else list(shares)
-        self._say(builtins(info) | {"shares": known})
+    def status(self, info: PeerInfo, shares: Sequence[SharedPath] | str, damaged: Sequence[DamagedFile]) -> None:
+        for_owner = not isinstance(shares, str)
+        known = {"shares": list(shares), "damaged": list(damaged)} if for_owner else {"shares": None, "damaged": None}
+        self._say(builtins(info) | known)
 
     def answered(self, answer: Mapping[str, Any], told: str) -> None:
         self._say(answer)

@@ -15,6 +15,7 @@ from yarl import URL
 from common.http.outgoing import Outgoing, OutgoingError, read_bounded
 from common.runtime.secret_file import SecretUnusable, read_secret
 from common.wire.files import (
+    DamagedFile,
     Done,
     FileInfo,
     SearchAnswer,
@@ -98,6 +99,10 @@ class OwnPeer:
     async def shares(self) -> list[Share]:
         """The shared folders and files, by path."""
         return await self._command("GET", self._url("/api/v1/shares"), list[Share])
+
+    async def damaged(self) -> list[DamagedFile]:
+        """The files that the disk has lost, and what to do."""
+        return await self._command("GET", self._url("/api/v1/files/damaged"), list[DamagedFile])
 
     async def share(self, path: str, tags: list[str]) -> ShareAnswer:
         """Offers a file or folder."""

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from common.http.addresses import url_host
 from common.runtime.units import format_duration, format_rate, format_size
-from common.wire.files import FileInfo, SearchAnswer, SharedFile
+from common.wire.files import DamagedFile, FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
 from peer.control.exits import Stop
 from peer.control.output import SharedPath, shown
@@ -72,7 +72,7 @@ class Terminal:
         cells = [format_size(file.size), count, shown(file.category), shown(", ".join(file.tags))]
         table.add_row(name, *map(Text, cells[: len(table.columns) - 1]))
 
-    def status(self, info: PeerInfo, shares: Sequence[SharedPath] | str) -> None:
+    def status(self, info: PeerInfo, shares: Sequence[SharedPath] | str, damaged: Sequence[DamagedFile]) -> None:
         """A peer in a few lines."""
         seen = info.last_heartbeat.astimezone().strftime("%Y-%m-%d %H:%M:%S") if info.last_heartbeat else "none yet"
         registered = "registered" if info.is_registered else "not registered"
@@ -86,6 +86,7 @@ class Terminal:
             "Last heartbeat": seen,
             "Shared files": str(info.shared_files),
             "Shared paths": _listed(shares),
+            **({"Damaged": _damaged(damaged)} if damaged else {}),
             "Uploads": f"{up.active_uploads} now, {up.total_uploads} in all, {format_size(up.total_bytes)}",
             "Downloads": f"{down.active_downloads} now, {down.total_downloads} in all, {format_size(down.total_bytes)}",
         }
@@ -124,6 +125,11 @@ def _listed(shares: Sequence[SharedPath] | str) -> str:
         why = f": {share.why}" if share.why else ""
         lines.append(shown(f"{share.path} ({files}, {share.state}{why})"))
     return "\n".join(lines) or "none"
+
+
+def _damaged(files: Sequence[DamagedFile]) -> str:
+    """What the disk has lost, with why and what to do below each path."""
+    return "\n".join(f"{shown(file.path)}\n  {shown(file.why)} {shown(file.advice)}" for file in files)
 
 
 class Bar:
@@ -170,7 +176,7 @@ class Bar:
     def _finish(self, event: events.Finished) -> None:
         self.stop()
         what = "It is here already" if event.already_there else "Saved"
-        self._say(f"{what}, {format_size(event.size)}, SHA-256 checked: {shown(event.path)}", "bold")
+        self._say(f"{what}, {format_size(event.size)}, proven by its id: {shown(event.path)}", "bold")
 
     def _update(self, completed: int | None, news: str) -> None:
         self._progress.update(self._task, completed=completed, news=news)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from common import errors
-from common.content.manifest import Grid, Manifest
+from common.content.grid import Grid
+from common.content.manifest import Manifest
 from common.wire.files import Source
 from peer.downloads.claims import ALONE, Claims, is_alone
 from peer.downloads.plan import Plan
@@ -134,6 +135,10 @@ class Course:
             self.phase = "over"
             return Publish()
         return self._refute()
+
+    def standings(self) -> list[Standing]:
+        """Every source that was asked for pieces, under whatever claim."""
+        return list(self._known.values())
 
     # What is to be done
 

@@ -27,22 +27,23 @@ class Started(Event, frozen=True):
     id: str
     size: Bytes
     part: str
-    sources: int
 
 
 class Resumed(Event, frozen=True):
-    """`received` bytes were there from an earlier run; they are proven with the rest."""
+    """`received` bytes were there from an earlier run, in pieces that are proven anew."""
 
     received: Bytes
 
 
 class Progress(Event, frozen=True):
-    """`rate` in bytes a second over the last seconds; `eta` is None while nothing arrives."""
+    """`rate` in bytes a second over the last seconds; `eta` is None while nothing arrives. `verified`: in pieces that
+    are proven."""
 
     received: Bytes
     total: Bytes
     rate: float
     eta: Seconds | None
+    verified: Bytes = 0
 
 
 class SourceFailed(Event, frozen=True):

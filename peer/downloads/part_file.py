@@ -1,8 +1,9 @@
 """The file on disk while it is fetched, and its one way to its final name.
 
-Bytes gather in order in `NAME.<first 8 digits of the id>.part` beside the target: one process at a time holds it, it
-survives whoever began it, and no other program's file is taken for it. The final name appears only through `publish`,
-which replaces nothing. Links are not followed, only regular files touched, and never more than `size` bytes written.
+Bytes gather in any order in `NAME.<first 8 digits of the id>.part` beside the target: one process at a time holds it,
+it survives whoever began it, and no other program's file is taken for it. Nothing else is kept of a transfer: which
+pieces are there is found out by their hashes. The final name appears only through `publish`, which replaces nothing.
+Links are not followed, only regular files touched, and no byte is written beyond `size`.
 """
 
 import contextlib
@@ -10,17 +11,17 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from common import errors
+from common.content.grid import Span
 from common.content.names import free_name
 from common.ids import FileId, is_file_id
 from common.runtime.obstacles import remedy
 from common.runtime.units import format_size
 
 MAX_COMPONENT = 255  # bytes that disks take for a name
-MOST_CHUNKS = 1024  # what one writev takes
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -41,14 +42,13 @@ class Wanted:
 
 
 class PartFile:
-    """Holds one part file open; its calls block. `received`: how many of its bytes are there, from the first on."""
+    """Holds one part file open; its calls block, and `write_at` and `read_into` may come from any thread."""
 
     def __init__(self, wanted: Wanted) -> None:
         """Takes up what was begun, or begins. Raises Invalid (invalid_path), Conflict (download_running), NoSpace."""
         self._wanted = wanted
         self.name = part_name(wanted.name, wanted.id)
         self.path = os.path.join(wanted.folder, self.name)
-        self.received = 0
         self._published = False
         with contextlib.ExitStack() as undo, self._explained():
             self._folder = os.open(wanted.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -96,16 +96,15 @@ class PartFile:
             return None
 
     def _take_up(self) -> None:
-        begun = os.fstat(self._file).st_size
-        if begun > self._wanted.size:
+        if os.fstat(self._file).st_size > self._wanted.size:
             self.restart()
-        else:
-            self.received = begun
-        self._check_space()
+        self.check_space()
 
-    def _check_space(self) -> None:
+    def check_space(self) -> None:
+        """Raises NoSpace when what is still to come does not fit on the disk."""
         space = os.fstatvfs(self._folder)
-        free, missing = space.f_bavail * space.f_frsize, self._wanted.size - self.received
+        free = space.f_bavail * space.f_frsize
+        missing = self._wanted.size - os.fstat(self._file).st_blocks * 512
         if missing > free:
             raise errors.NoSpace(
                 "disk_full",
@@ -113,29 +112,41 @@ class PartFile:
                 "Free some space there, or choose a folder on another disk.",
             )
 
-    def append(self, chunks: Sequence[bytes]) -> int:
-        """Writes `chunks` behind what is there; returns their length. Raises NoSpace, Invalid; what was there stays."""
-        length = sum(map(len, chunks))
-        if self.received + length > self._wanted.size:
+    def write_at(self, data: memoryview, offset: int) -> None:
+        """Writes bytes where they belong. Raises NoSpace, Invalid."""
+        if offset + len(data) > self._wanted.size:
             raise ValueError("more bytes than the file has")
-        if len(chunks) > MOST_CHUNKS:
-            chunks = [b"".join(chunks)]
         with self._explained():
-            written = os.pwritev(self._file, chunks, self.received)
-            while written < length:
-                written += os.pwrite(self._file, b"".join(chunks)[written:], self.received + written)
-        self.received += length
-        return length
+            while data:
+                written = os.pwrite(self._file, data, offset)
+                data, offset = data[written:], offset + written
+
+    def extents(self) -> list[Span]:
+        """Where bytes lie; a disk that does not tell has them everywhere up to the end."""
+        size, position, found = os.fstat(self._file).st_size, 0, []
+        while position < size:
+            try:
+                start = os.lseek(self._file, position, os.SEEK_DATA)
+                position = os.lseek(self._file, start, os.SEEK_HOLE)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    break
+                start, position = position, size
+            found.append(Span(start, position))
+        return found
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Reads back what is there."""
         return os.preadv(self._file, [buffer], offset)
 
+    def duplicate(self) -> int:
+        """A descriptor of its own, for reading what is there; it stays good when the file is named."""
+        return os.dup(self._file)
+
     def restart(self) -> None:
         """Throws away what is there."""
         with self._explained():
             os.ftruncate(self._file, 0)
-        self.received = 0
 
     def flush(self) -> None:
         """What is there survives a loss of power once this returns."""
@@ -170,7 +181,7 @@ class PartFile:
 
     def close(self) -> None:
         """Lets go of it; a part without a byte is not kept."""
-        if not self.received and not self._published:
+        if not self._published and not os.fstat(self._file).st_size:
             self._remove()
         os.close(self._file)
         os.close(self._folder)
@@ -190,6 +201,12 @@ def drop_published(wanted: Wanted, path: str) -> None:
     with contextlib.suppress(OSError):
         if os.path.samestat(os.lstat(part), os.lstat(path)):
             os.unlink(part)
+
+
+def discard(wanted: Wanted) -> None:
+    """Removes the part of a file that is not wanted any more."""
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(wanted.folder, part_name(wanted.name, wanted.id)))
 
 
 def part_name(name: str, file_id: FileId) -> str:

@@ -15,11 +15,11 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from common.content.manifest import Grid
+from common.content.grid import Grid
+from common.content.pieces import Rarity, all_of, lowest, run_length, run_of
 from common.wire.files import Source
 from peer.downloads import stealing
-from peer.downloads.pieces import Rarity, all_of, lowest, run_length, run_of
-from peer.downloads.requests import Ask, Cancel, Order, Request
+from peer.downloads.requests import Ask, Cancel, Order, Request, Trim
 from peer.downloads.standing import Patience, SourceTrouble, Standing
 
 MOST_REQUESTS = 32
@@ -145,7 +145,7 @@ class Plan:
             return [self.cancel(request) for request in self.requests if not request.ending]
         left = [request for request in self.requests if request.standing.dropped and not request.ending]
         orders: list[Order] = [self.cancel(request) for request in left]
-        orders += [*self._hand_over(now), *self._ask_all(now)]
+        orders += [*self._shorten(), *self._hand_over(now), *self._ask_all(now)]
         orders += stealing.too_slow(self, now)
         if not self.alone:
             orders += stealing.for_the_idle(self, now)
@@ -168,8 +168,16 @@ class Plan:
         others = [other for other in self.standings.values() if not other.dropped]
         if not self.is_crowd:
             return max(2, -(-LANES // max(1, len(others))))
-        takers = 1 + sum(not other.complete for other in others)
-        return max(2, -(-CROWD_SHARE // (takers if standing.complete else len(others))))
+        if standing.complete:
+            return max(2, -(-CROWD_SHARE // (1 + sum(not other.complete for other in others))))
+        return max(2, -(-CROWD_SHARE // max(1, sum(bool(other.have) for other in others))))
+
+    def _shorten(self) -> Iterator[Order]:
+        """Once there is a crowd, who has everything chooses what to send: long runs of its are cut short."""
+        if self.is_crowd and not self.sequential and not self.alone:
+            for request in self.requests:
+                if request.standing.complete and request.last > request.at and not request.ending:
+                    yield Trim(request, request.at)
 
     def _hand_over(self, now: float) -> Iterator[Order]:
         """A piece that was taken from somebody goes to the one for whom it was taken."""
@@ -205,11 +213,11 @@ class Plan:
 
     def _run(self, standing: Standing) -> int:
         """Pieces of its next request: what it brings in RUN_SECONDS, and no more than leaves work for the others."""
-        usual = max(standing.run, FIRST_RUN) // self.grid.piece_size
         if self.alone:
             return self.grid.count
+        usual, least = (max(run, FIRST_RUN) // self.grid.piece_size for run in (standing.run, FIRST_RUN))
         fair = self.free.bit_count() // (2 * max(1, sum(self._share(other) for other in self.standings.values())))
-        return max(1, min(usual, fair))
+        return max(1, min(usual, max(fair, least)))
 
     def _ask(self, standing: Standing, now: float, first: int, last: int) -> Ask:
         request = Request(standing, now, first, last, first)

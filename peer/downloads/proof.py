@@ -1,11 +1,10 @@
-"""The SHA-256 of a file that is still growing, ready shortly after its last byte.
+"""The hash of a file that is still growing, ready shortly after its last byte.
 
 One thread reads back, in order, what is on the disk already, while further bytes arrive: what is proven is what lies
 there, an earlier run's bytes included, and however far the hash lags behind, it costs no memory.
 """
 
 import asyncio
-import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from common.content.hashing import SHA256, Algorithm
 from common.ids import FileId
 
 READ = 1 << 20
@@ -21,11 +21,12 @@ READ = 1 << 20
 class Proof:
     """Follows one file through `read_into(buffer, offset)`; call it from one task."""
 
-    def __init__(self, read_into: Callable[[memoryview, int], int]) -> None:
+    def __init__(self, read_into: Callable[[memoryview, int], int], algorithm: Algorithm = SHA256) -> None:
         self._read_into = read_into
+        self._algorithm = algorithm
         self._thread = ThreadPoolExecutor(1, "proof")
         self._job: asyncio.Future[None] | None = None
-        self._sha256 = hashlib.sha256()
+        self._digest = algorithm.new()
         self._available = 0
         self._buffer = memoryview(bytearray(READ))
         self.hashed = 0
@@ -42,7 +43,7 @@ class Proof:
             count = self._read_into(buffer[:missing], self.hashed)
             if count == 0:
                 raise EOFError("the file is shorter than what was written to it")
-            self._sha256.update(buffer[:count])
+            self._digest.update(buffer[:count])
             self.hashed += count
 
     async def caught_up(self, deadline: float | None = None) -> bool:
@@ -59,14 +60,14 @@ class Proof:
 
     def file_id(self) -> FileId:
         """The id that the hashed bytes have."""
-        return FileId(self._sha256.hexdigest())
+        return FileId(self._digest.hexdigest())
 
     async def restart(self) -> None:
         """Forgets all bytes."""
         self._available = 0
         if self._job is not None:
             await asyncio.wait([self._job])
-        self._sha256, self.hashed = hashlib.sha256(), 0
+        self._digest, self.hashed = self._algorithm.new(), 0
 
     def close(self) -> None:
         """Ends the thread, after at most one more read."""
@@ -82,7 +83,7 @@ class Proof:
         self.close()
 
 
-async def holds(path: str, file_id: FileId, size: int) -> bool:
+async def holds(path: str, file_id: FileId, size: int, algorithm: Algorithm = SHA256) -> bool:
     """True when `path` is a regular file of exactly this content. A file that cannot be read is not."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -92,7 +93,7 @@ async def holds(path: str, file_id: FileId, size: int) -> bool:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             return False
-        with Proof(lambda buffer, offset: os.preadv(file, [buffer], offset)) as proof:
+        with Proof(lambda buffer, offset: os.preadv(file, [buffer], offset), algorithm) as proof:
             proof.advance(size)
             await proof.caught_up()
             return proof.file_id() == file_id

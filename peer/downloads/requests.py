@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from peer.downloads.pieces import run_of
+from common.content.pieces import run_of
 from peer.downloads.standing import SourceTrouble, Standing
 
 SHORTEST = 0.05  # seconds over which a speed is told

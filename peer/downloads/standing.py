@@ -77,6 +77,13 @@ class Standing:
     def complete(self) -> bool:
         return self.source.complete
 
+    @property
+    def worst(self) -> str:
+        """What is held against it at last; empty when nothing is."""
+        if self.bad:
+            return "corrupt"
+        return self.latest.outcome if self.latest is not None else ""
+
     def may_be_asked(self, now: float) -> bool:
         """Not dropped, and its pause is over."""
         return not self.dropped and self.not_before <= now

@@ -8,8 +8,8 @@ whole.
 from collections.abc import Iterator
 from typing import Protocol
 
-from common.content.manifest import Grid
-from peer.downloads.pieces import run_of
+from common.content.grid import Grid
+from common.content.pieces import run_of
 from peer.downloads.requests import Cancel, Order, Request, Trim
 from peer.downloads.standing import Patience, SourceTrouble, Standing
 

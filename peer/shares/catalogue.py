@@ -64,8 +64,8 @@ class Catalogue:
 def pending(connection: sqlite3.Connection, limit: int) -> Pending:
     """The oldest dirty entries: those offered are to be added, the others to be removed."""
     found = connection.execute(
-        "SELECT offered, change, path, hash, size, mtime_ns, category, tags, audience FROM entry"
-        " WHERE dirty ORDER BY change, id LIMIT ?",
+        "SELECT offered, change, path, entry.hash, entry.size, mtime_ns, category, tags, audience, digest"
+        " FROM entry LEFT JOIN reading ON reading.hash = entry.hash WHERE dirty ORDER BY change, id LIMIT ?",
         (limit + 1,),
     ).fetchall()
     some = Pending(more=len(found) > limit)
@@ -104,7 +104,9 @@ def modified_at(mtime_ns: int) -> datetime | None:
     return utc(seconds) if -62135596800 <= seconds < _LATEST else None
 
 
-def _entry(path: str, file_id: str, size: int, mtime_ns: int, category: str, tags: str, audience: str) -> Entry:
+def _entry(
+    path: str, file_id: str, size: int, mtime_ns: int, category: str, tags: str, audience: str, manifest: str | None
+) -> Entry:
     return Entry(
         path=path,
         id=file_id,
@@ -113,6 +115,7 @@ def _entry(path: str, file_id: str, size: int, mtime_ns: int, category: str, tag
         mime=mime_of(path),
         category=category,
         tags=json.loads(tags),
+        manifest=manifest,
         audience=audience,
     )
 

@@ -7,19 +7,27 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from common.content.hashing import SHA256, Algorithm
 from peer.shares.hash_process import Batch, Outcome
 
 log = logging.getLogger("shoal.shares")
 
 _ROOT = str(Path(__file__).resolve().parents[2])
-# Isolated and without site: nothing but the standard library is needed, and nothing of the environment may come in.
-_PROGRAM = f"import sys; sys.path.insert(0, {_ROOT!r}); from peer.shares.hash_process import serve; serve()"
+# Isolated and without site: little but the standard library is needed, and nothing of the environment may come in.
+_PROGRAM = """\
+import sys
+sys.path.insert(0, {!r})
+sys.path += {}
+from peer.shares.hash_process import serve
+serve({!r})
+"""
 
 
 class Crew:
     """At most one process; started when it is worth it."""
 
-    def __init__(self) -> None:
+    def __init__(self, algorithm: Algorithm) -> None:
+        self._program = _PROGRAM.format(_ROOT, _found_at(algorithm), algorithm.name)
         self._process: subprocess.Popen[bytes] | None = None
         self._refused = False
 
@@ -34,7 +42,7 @@ class Crew:
             return False
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _PROGRAM],
+                [sys.executable, "-I", "-S", "-c", self._program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -77,3 +85,12 @@ class Crew:
             log.warning("hashing without a process of its own", extra={"error": why})
         self._refused = True
         self.stop()
+
+
+def _found_at(algorithm: Algorithm) -> list[str]:
+    """The folders, besides the standard library, that an algorithm is imported from."""
+    if algorithm is SHA256:
+        return []
+    import blake3
+
+    return [str(Path(blake3.__file__).resolve().parents[1])]

@@ -28,6 +28,17 @@ def configure(connection: sqlite3.Connection, paths: Sequence[tuple[bytes, bool]
     return _decided(connection, rules, now)
 
 
+def name_files_by(connection: sqlite3.Connection, algorithm: str, now: float) -> bool:
+    """Whether another algorithm named files until now: then nothing is offered until it was hashed anew."""
+    before = connection.execute("SELECT algorithm FROM catalogue").fetchone()[0]
+    if before == algorithm:
+        return False
+    connection.execute("UPDATE catalogue SET algorithm = ?", (algorithm,))
+    store.distrust_all(connection, now)
+    review(connection, now)
+    return True
+
+
 def share(
     connection: sqlite3.Connection,
     path: bytes,

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterable
 
+from common.content.hashing import Algorithm
 from common.serving.file_reply import Served, Version
 from peer.shares.disk import open_inside, remove_inside, stamp_of
 from peer.shares.listing import Kept
 
 
-def open_kept(kept: Kept, file_id: str) -> Served | bool:
+def open_kept(kept: Kept, file_id: str, algorithm: Algorithm) -> Served | bool:
     """The open file; else whether another one is in its place. Blocks."""
     try:
         fd = open_inside(kept.root, kept.place.folder, kept.name)
@@ -19,9 +20,8 @@ def open_kept(kept: Kept, file_id: str) -> Served | bool:
             os.close(fd)
             return True
         name = kept.path.rpartition("/")[2]
-        digest = bytes.fromhex(file_id)
         modified = kept.stamp[1] / 1e9
-        return Served(fd, Version.of(fd), name, file_id, modified, digest)
+        return Served(fd, Version.of(fd), name, file_id, modified, algorithm.repr_digest(file_id))
     except OSError:
         os.close(fd)
         return False

@@ -6,13 +6,12 @@ parent.
 """
 
 import gc
-import hashlib  # noqa: F401, loaded before the first batch comes
 import marshal
 import os
 import stat
 import sys
 
-from common.content.hashing import BUFFER_SIZE, hash_at_once
+from common.content.hashing import BUFFER_SIZE, Algorithm, algorithm_named, hash_at_once
 from peer.shares.disk import ABSENT, DENIED, EXHAUSTED, FolderPath, open_file, stamp_of
 
 # What became of a file: (id, head), or why there is none: "gone", "changed", "denied", "failed".
@@ -23,7 +22,7 @@ Batch = list[tuple[bytes, bytes, list[Sight]]]
 """(root, folder, files) of each folder."""
 
 
-def hash_batch(batch: Batch, buffer: memoryview) -> list[Outcome]:
+def hash_batch(batch: Batch, buffer: memoryview, algorithm: Algorithm) -> list[Outcome]:
     """One outcome for each file, in order; an id only if the file is now what was seen of it, and was read whole."""
     outcomes: list[Outcome] = []
     path = FolderPath(b"")
@@ -37,7 +36,7 @@ def hash_batch(batch: Batch, buffer: memoryview) -> list[Outcome]:
             except OSError as error:
                 outcomes += [reason_of(error)] * len(files)
                 continue
-            outcomes += _hash_files(folder_fd, files, buffer)
+            outcomes += _hash_files(folder_fd, files, buffer, algorithm)
     finally:
         path.close()
     return outcomes
@@ -60,9 +59,10 @@ def objection(fd: int, stamp: tuple[int, int, int], length: int) -> str:
     return "" if length == now.st_size else "failed"
 
 
-def _hash_files(folder_fd: int, files: list[Sight], buffer: memoryview) -> list[Outcome]:
+def _hash_files(folder_fd: int, files: list[Sight], buffer: memoryview, algorithm: Algorithm) -> list[Outcome]:
     """Written out rather than taken apart: small files cost little more than what stands here."""
     outcomes: list[Outcome] = []
+    new = algorithm.new
     for name, size, mtime_ns, inode in files:
         try:
             fd = open_file(folder_fd, name)
@@ -70,7 +70,7 @@ def _hash_files(folder_fd: int, files: list[Sight], buffer: memoryview) -> list[
             outcomes.append(reason_of(error))
             continue
         try:
-            file_id, head, length = hash_at_once(fd, size, buffer)
+            file_id, head, length = hash_at_once(fd, size, buffer, new)
             now = os.fstat(fd)
             if now.st_mtime_ns == mtime_ns and now.st_size == size == length and now.st_ino == inode:
                 outcomes.append((file_id, head) if stat.S_ISREG(now.st_mode) else "changed")
@@ -83,13 +83,15 @@ def _hash_files(folder_fd: int, files: list[Sight], buffer: memoryview) -> list[
     return outcomes
 
 
-def serve() -> None:
+def serve(algorithm_name: str) -> None:
     """Hashes the batches that come in on standard input until there are no more; answers on standard output."""
     gc.disable()  # nothing here goes in circles
+    algorithm = algorithm_named(algorithm_name)
+    algorithm.new()  # is loaded before the first batch comes
     buffer = memoryview(bytearray(BUFFER_SIZE))
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while head := requests.read(4):
         batch = marshal.loads(requests.read(int.from_bytes(head, "little")))
-        answer = marshal.dumps(hash_batch(batch, buffer))
+        answer = marshal.dumps(hash_batch(batch, buffer, algorithm))
         answers.write(len(answer).to_bytes(4, "little") + answer)
         answers.flush()

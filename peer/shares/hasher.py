@@ -13,7 +13,7 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from common.content.hashing import BUFFER_SIZE, FileHash
+from common.content.hashing import BUFFER_SIZE, SHA256, Algorithm, FileHash
 from peer.shares.crew import Crew
 from peer.shares.disk import open_inside
 from peer.shares.hash_process import Batch, Outcome, hash_batch, objection, reason_of
@@ -101,7 +101,8 @@ class Backlog:
 class Hasher:
     """Hashes what is submitted, in no order, and delivers the outcomes."""
 
-    def __init__(self, deliver: Deliver, workers: int = 2) -> None:
+    def __init__(self, deliver: Deliver, algorithm: Algorithm, workers: int = 2) -> None:
+        self.algorithm = algorithm
         self._deliver = deliver
         self._workers = workers
         self._backlog = Backlog()
@@ -151,7 +152,7 @@ class _Worker(threading.Thread):
 
     def __init__(self, hasher: Hasher) -> None:
         super().__init__(name="hashing", daemon=True)
-        self.crew = Crew()
+        self.crew = Crew(hasher.algorithm)
         self._hasher = hasher
         self._backlog = hasher._backlog
         self._deliver = hasher._deliver
@@ -187,7 +188,7 @@ class _Worker(threading.Thread):
                 outcomes = self.crew.hash(batch)
                 if outcomes is not None or self._hasher._closed:
                     return outcomes or []
-            return hash_batch(batch, self._buffer)
+            return hash_batch(batch, self._buffer, self._hasher.algorithm)
         except Exception:
             # A worker that died would leave its files waiting for ever.
             log.exception("hashing failed")
@@ -198,7 +199,7 @@ class _Worker(threading.Thread):
             group = self._backlog.take_large()
             if group is None:
                 return False
-            self._large = _LargeFile(group)
+            self._large = _LargeFile(group, self._hasher.algorithm)
         outcome = self._large.advance(self._buffer)
         if outcome is not None:
             self._deliver(self._large.group, [outcome])
@@ -210,8 +211,9 @@ class _Worker(threading.Thread):
 class _LargeFile:
     """One file that is hashed slice by slice."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, algorithm: Algorithm) -> None:
         self.group = group
+        self._algorithm = algorithm
         self._file = group.files[0]
         self._fd = -1
         self._hash: FileHash | None = None
@@ -221,7 +223,7 @@ class _LargeFile:
         try:
             if self._hash is None:
                 self._fd = open_inside(self.group.root, self.group.folder, self._file.name)
-                self._hash = FileHash(self._fd)
+                self._hash = FileHash(self._fd, self._algorithm)
             if not self._hash.advance(buffer, self._file.size, SLICE):
                 return None
             why = objection(self._fd, self._file[1:4], self._hash.length)
@@ -235,10 +237,12 @@ class _LargeFile:
             self._fd = -1
 
 
-def hash_tree(root: bytes, rules: Rules | None = None, workers: int = 2) -> Iterator[tuple[Group, list[Outcome]]]:
+def hash_tree(
+    root: bytes, rules: Rules | None = None, workers: int = 2, algorithm: Algorithm = SHA256
+) -> Iterator[tuple[Group, list[Outcome]]]:
     """The files below `root` with their outcomes, group by group in no order, found and hashed as a scan does it."""
     done: SimpleQueue[tuple[Group, list[Outcome]]] = SimpleQueue()
-    hasher = Hasher(lambda group, outcomes: done.put((group, outcomes)), workers)
+    hasher = Hasher(lambda group, outcomes: done.put((group, outcomes)), algorithm, workers)
     left = 0
     try:
         for groups in _in_crowds(root, rules or Rules()):

@@ -5,38 +5,48 @@ is always what was proven. A share inside another is covered by it: its files ar
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from common.content.hashing import Algorithm
 from common.content.names import safe_name
 from common.database.sqlite import Database
 from common.errors import Conflict, Forbidden, NotFound
 from common.runtime.clock import Clock
 from common.runtime.config import PeerSettings
-from common.runtime.kinds import ConfigError
-from common.runtime.obstacles import obstacle
 from common.runtime.tasks import Jobs
 from common.serving.file_reply import Served
-from common.wire.files import LocalSearchAnswer, SharedFile
+from common.wire.files import DamagedFile, LocalSearchAnswer, SharedFile
 from common.wire.files import Share as SharedPath
-from peer.shares import decisions, listing, share_store, store
-from peer.shares.admission import admitted, base_rules, real_path, refuse_by_kind, refuse_by_name, shown
+from peer.shares import damage, decisions, listing, share_store, store
+from peer.shares.admission import admitted, base_rules, real_path, shown
 from peer.shares.agenda import Place
 from peer.shares.catalogue import Catalogue
+from peer.shares.configured import configured
+from peer.shares.damage import Judged
 from peer.shares.decisions import Decided
 from peer.shares.delivery import open_kept, remove_kept
 from peer.shares.face import PUBLIC
+from peer.shares.manifests import Manifests
 from peer.shares.offers import News
 from peer.shares.scan import Scan
 from peer.shares.schema import MIGRATIONS
+from peer.shares.scrub import Scrub
 from peer.shares.share import Share, home_of, relative
 from peer.shares.store import Proof
 from peer.shares.tree import Rules
 from peer.shares.upkeep import TICK, Upkeep
-from peer.shares.upload import Incoming, clear_up
+from peer.shares.upload import Incoming
+
+if TYPE_CHECKING:
+    from common.content.manifest import Manifest
+
+log = logging.getLogger("shoal.shares")
 
 DATABASE = "library.db"
 MOST_TOLD = 50
@@ -49,16 +59,29 @@ Tell = Callable[[str, SharedFile], None]
 class Library:
     """Open from `open` to `close`."""
 
-    def __init__(self, settings: PeerSettings, folder: Path, clock: Clock, tell: Tell) -> None:
-        """`folder` is the daemon's data folder, which is never shared."""
+    def __init__(
+        self,
+        settings: PeerSettings,
+        folder: Path,
+        algorithm: Algorithm,
+        clock: Clock,
+        tell: Tell,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`folder` is the daemon's data folder, which is never shared; `algorithm` is the network's.
+
+        `busy`: whether somebody is served just now, so that the scrub had better wait.
+        """
         self.catalogue = Catalogue()
         self.shared_files = 0
         """Entries offered."""
         self.shared_bytes = 0
         self._settings = settings
         self._folder = folder
+        self._algorithm = algorithm
         self._clock = clock
         self._tell = tell
+        self._busy = busy
         self._jobs = Jobs(clock)
         self._base = self._rules = Rules()
         self._data = b""
@@ -67,6 +90,8 @@ class Library:
         self._database: Database
         self._scan: Scan
         self._upkeep: Upkeep
+        self._manifests: Manifests
+        self._scrub: Scrub
         self._closing: AsyncExitStack
 
     async def open(self) -> None:
@@ -76,15 +101,25 @@ class Library:
         async with AsyncExitStack() as opened:
             self._database = database = await Database.open(self._folder / DATABASE, MIGRATIONS)
             opened.push_async_callback(database.close)
-            paths = await asyncio.to_thread(self._configured, await database.read(share_store.load))
+            paths = await asyncio.to_thread(
+                configured, self._settings, self._data, await database.read(share_store.load)
+            )
+            if await database.write(decisions.name_files_by, self._algorithm.name, self._clock.now()):
+                log.warning("files are named by another algorithm now: hashing all", extra={"by": self._algorithm.name})
             await self.catalogue.open(database)
-            self._scan = Scan(database, self._clock, self._settings.settle, self._heed)
+            self._scan = Scan(database, self._clock, self._settings.settle, self._algorithm, self._heed)
             opened.push_async_callback(self._scan.close)
             await self._scan.open()
             self._upkeep = Upkeep(self._scan, database, self._clock, self._settings.sweep_interval, self._heed)
             self._accept(await database.write(decisions.configure, paths, self._base, self._clock.now()))
+            self._manifests = Manifests(database, self._clock, self._open_for_anybody, self.catalogue.changed.set)
+            opened.push_async_callback(self._manifests.close)
+            self._scrub = self._make_scrub(database)
+            opened.push_async_callback(self._scrub.close)
             self._jobs.forever("scan", self._scan.run)
             self._jobs.every("upkeep", TICK, self._upkeep.tick)
+            if self._settings.scrub_interval:
+                self._jobs.forever("scrub", self._scrub.run)
             self._jobs.start()
             self._closing = opened.pop_all()
 
@@ -105,6 +140,20 @@ class Library:
     def hashed(self) -> int:
         """Files read through since the start: those that were not known already."""
         return self._scan.hashed
+
+    @property
+    def damaged_files(self) -> int:
+        """How many files are not offered because the disk has lost their bytes."""
+        return self._scrub.damaged
+
+    @property
+    def scrubbed(self) -> int:
+        """Bytes that the scrub has read since the start."""
+        return self._scrub.bytes
+
+    async def damaged(self) -> list[DamagedFile]:
+        """The files that are not offered because the disk has lost their bytes, and what to do."""
+        return await self._database.read(damage.listed)
 
     async def search(
         self, q: str, category: str, *, offset: int = 0, limit: int = 1000, public_only: bool = True
@@ -198,7 +247,7 @@ class Library:
         places = await self._database.read(listing.kept, file_id, public_only=public_only)
         is_there = False
         for kept in places:
-            found = await asyncio.to_thread(open_kept, kept, file_id)
+            found = await asyncio.to_thread(open_kept, kept, file_id, self._algorithm)
             if isinstance(found, Served):
                 return found
             is_there = is_there or found
@@ -206,6 +255,21 @@ class Library:
         if is_there:
             raise Conflict("file_changed", "The file has changed on disk and is being read anew; search for it again.")
         raise NotFound("file_not_found", "This peer offers no such file, or its disk is not there just now.")
+
+    async def manifest(self, file_id: str, *, public_only: bool = True) -> "Manifest":
+        """The hashes of a file's pieces, made from its proven bytes when first asked for, which may take long.
+
+        Raises NotFound; Conflict (`file_changed`); Unavailable when too many are being made.
+        """
+        return await self._manifests.of(file_id, public_only=public_only)
+
+    async def manifest_digest(self, file_id: str, *, public_only: bool = True) -> str | None:
+        """What a file's manifest is named by; None when it was never made. Raises NotFound."""
+        return await self._manifests.digest(file_id, public_only=public_only)
+
+    async def know_manifest(self, file_id: str, manifest: "Manifest") -> None:
+        """Keeps the manifest of a file whose bytes have proven to be its own, whether it is shared already or not."""
+        await self._manifests.keep(file_id, manifest)
 
     async def count_download(self, file_id: str) -> None:
         """One more finished upload of this file."""
@@ -220,7 +284,7 @@ class Library:
         if objection := self._base.objection(os.fsencode(safe)):
             raise Forbidden("path_not_shareable", f"A file named {safe} is not shared ({objection}).")
         folder = real_path(self._settings.shared_directory)
-        incoming = await asyncio.to_thread(Incoming, folder)
+        incoming = await asyncio.to_thread(Incoming, folder, self._algorithm)
         try:
             async for chunk in chunks:
                 await asyncio.to_thread(incoming.write, chunk)
@@ -231,22 +295,13 @@ class Library:
         await self._tell_of("file_shared", incoming.file_id)
         return incoming.file_id
 
-    def _configured(self, known: Iterable[Share]) -> list[tuple[bytes, bool]]:
-        """(path, is a folder) of what the configuration names. What is not there may be a disk that is away."""
-        kinds = {share.path: share.is_folder for share in known}
-        paths = []
-        for written in (self._settings.shared_directory, *self._settings.shares):
-            path = real_path(os.path.abspath(written))
-            try:
-                refuse_by_name(path, self._data)
-                refuse_by_kind(path)
-            except Forbidden as error:
-                raise ConfigError(f"peer.shares: {error.detail}") from None
-            if written == self._settings.shared_directory and path not in kinds and not os.path.exists(path):
-                _make_folder(path)
-            paths.append((path, kinds.get(path, True) if not os.path.exists(path) else os.path.isdir(path)))
-        clear_up(paths[0][0])
-        return paths
+    def _make_scrub(self, database: Database) -> Scrub:
+        interval, rate = self._settings.scrub_interval, self._settings.scrub_rate
+        scan, tell = self._scan, self._heed_damage
+        return Scrub(scan, database, self._algorithm, self._clock, interval, rate, self._busy, tell)
+
+    async def _open_for_anybody(self, file_id: str) -> Served:
+        return await self.open_for_serving(file_id, public_only=False)
 
     def _place_of(self, path: bytes) -> tuple[Place, bytes]:
         """Where a file is, among the shares. Raises Forbidden for one that no share comes past."""
@@ -319,6 +374,12 @@ class Library:
             for file in files:
                 self._tell_some(kind, file)
 
+    def _heed_damage(self, judged: Judged) -> None:
+        for file in judged.damaged:
+            log.warning("a file is damaged on the disk", extra={"id": file.id, "file": file.filename})
+            self._tell_some("file_damaged", file)
+        self._heed(judged.news)
+
     def _tell_some(self, kind: str, file: SharedFile) -> None:
         """A burst is not told file by file: whoever wants all of it asks for the list."""
         now = self._clock.monotonic()
@@ -327,11 +388,3 @@ class Library:
         if self._told[1] < MOST_TOLD:
             self._told = (self._told[0], self._told[1] + 1)
             self._tell(kind, file)
-
-
-def _make_folder(path: bytes) -> None:
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        told = obstacle(error, f"the shared directory {shown(path)}", "name a folder that is there with --share")
-        raise ConfigError(told) from error

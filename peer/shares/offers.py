@@ -1,4 +1,4 @@
-"""Which entries are offered: proven, not withheld, of an active share, and here or only just away.
+"""Which entries are offered: proven, not damaged, not withheld, of an active share, and here or only just away.
 
 Every transaction that touched entries ends with `review`, so that `offered`, `change` and `dirty` are always right;
 what it returns is what the rest of the daemon has to know.
@@ -19,7 +19,7 @@ RETIRED = 30 * 24 * 3600.0
 TOLD = 20
 """Changes of one kind that are told one by one; more at a time are counted only."""
 
-_OFFERED = """(hash IS NOT NULL AND NOT withheld AND path IS NOT NULL
+_OFFERED = """(hash IS NOT NULL AND damage IS NULL AND NOT withheld AND path IS NOT NULL
     AND (withdraw_at IS NULL OR withdraw_at > :now) AND share IN (SELECT id FROM share WHERE active))"""
 
 

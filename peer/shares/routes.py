@@ -15,6 +15,7 @@ from common.http.paging import Cursor, Limit, decode_cursor, encode_cursor, page
 from common.ids import is_file_id
 from common.wire.files import (
     CATEGORIES,
+    DamagedFile,
     Done,
     FileEdit,
     LocalSearchAnswer,
@@ -117,6 +118,9 @@ class ShareRoutes:
     async def shares(self, request: web.Request) -> list[Share]:
         return await self._library.shares()
 
+    async def damaged(self, request: web.Request) -> list[DamagedFile]:
+        return await self._library.damaged()
+
     async def unshare_path(self, request: web.Request, body: UnshareRequest) -> Done:
         await self._library.unshare_path(body.path)
         return Done("No longer shared")
@@ -154,6 +158,15 @@ class ShareRoutes:
             ),
             Endpoint(path="/api/v1/files/share", summary="Offer a file or a folder, or send a file to offer", **share),
             Endpoint(path="/api/v1/upload", summary="Send a file to offer (the same as files/share)", **share),
+            Endpoint(
+                method="GET",
+                path="/api/v1/files/damaged",
+                handle=self.damaged,
+                summary="Files that are not offered because the disk has lost their bytes",
+                answer=list[DamagedFile],
+                codes=who,
+                **mine,
+            ),
             Endpoint(
                 method="PATCH",
                 path="/api/v1/files/{id}",
@@ -208,5 +221,5 @@ def file_id(request: web.Request) -> str:
     """The id in the path. Raises NotFound for what cannot be one."""
     wanted = request.match_info["id"].lower()
     if not is_file_id(wanted):
-        raise errors.NotFound("file_not_found", "A file's id is the 64 hex digits of its SHA-256.")
+        raise errors.NotFound("file_not_found", "A file's id is the 64 hex digits of its hash.")
     return wanted

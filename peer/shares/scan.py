@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
+from common.content.hashing import Algorithm
 from common.database.sqlite import Database
 from common.runtime.clock import Clock
 from peer.shares import store
@@ -53,7 +54,9 @@ class Walk(NamedTuple):
 class Scan:
     """One scan over all shares. `tell` is called, in the loop, with what each transaction came to."""
 
-    def __init__(self, database: Database, clock: Clock, settle: float, tell: Callable[[News], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, settle: float, algorithm: Algorithm, tell: Callable[[News], None]
+    ) -> None:
         self.agenda = Agenda()
         self.turn = asyncio.Lock()
         self.shares: Mapping[int, Share] = {}
@@ -66,10 +69,11 @@ class Scan:
         self._database = database
         self._clock = clock
         self._settle = settle
+        self._algorithm = algorithm
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._eyes = ThreadPoolExecutor(1, "scan")
-        self._hasher = Hasher(self._deliver)
+        self._hasher = Hasher(self._deliver, algorithm)
         self._underway = Underway()
         self._outcomes: list[tuple[Group, list[Outcome]]] = []
         self._first_outcome = 0.0
@@ -84,7 +88,8 @@ class Scan:
         """Before `run`."""
         self._watch = open_watch(self._notice, self.sweep)
         self._connection = await self._see(self._database.reader)
-        self._survey = Survey(self._connection, self._settle, self._clock, self._watch, self._underway.of)
+        empty_id = self._algorithm.empty_id
+        self._survey = Survey(self._connection, self._settle, empty_id, self._clock, self._watch, self._underway.of)
 
     async def close(self) -> None:
         """After `run` was ended. Returns when no thread and no process is left, or a disk does not answer for 5 s."""

@@ -88,7 +88,31 @@ MIGRATIONS = (
         UPDATE catalogue SET files = files - 1, bytes = bytes - old.size;
     END;
     """,
+    """
+    CREATE TABLE reading (                             -- what reading a content told of it besides its id
+        hash TEXT PRIMARY KEY,
+        digest TEXT,                                   -- of the manifest; NULL: not made yet
+        size INTEGER NOT NULL,
+        xxh3 BLOB,                                     -- XXH3-128 of all bytes; NULL: not made yet
+        since REAL NOT NULL,
+        pieces BLOB                                    -- the hashes that the manifest consists of, 32 bytes each
+    ) STRICT;
+
+    ALTER TABLE entry ADD COLUMN checked_at REAL;      -- when its bytes were last read through; NULL: not since hashed
+    ALTER TABLE entry ADD COLUMN damage TEXT;          -- see Damage; NULL: none is known
+    ALTER TABLE entry ADD COLUMN damage_ctime INTEGER; -- the file's ctime_ns then: another may be a repair
+    CREATE INDEX entry_checked ON entry (checked_at, id);
+    CREATE INDEX entry_damaged ON entry (id) WHERE damage IS NOT NULL;
+    ALTER TABLE catalogue ADD COLUMN algorithm TEXT NOT NULL DEFAULT 'sha256';
+    """,
 )
+
+
+class Damage:
+    """Why a file is not offered although its size, time and inode are those it was hashed with."""
+
+    DIFFERS = "differs"
+    UNREADABLE = "unreadable"
 
 
 class State:

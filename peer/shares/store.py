@@ -46,6 +46,8 @@ class Known(NamedTuple):
     head: int
 
 
+_CHECKED = ("checked_at", "damage", "damage_ctime")
+_UNCHECKED = (0, 0.0, None, None, None)
 _ROW = "id, name, size, mtime_ns, inode, device, state, hash IS NOT NULL"
 
 
@@ -154,6 +156,16 @@ def set_folder_closed(connection: sqlite3.Connection, place: Place, until: float
     _set_state(connection, State.MISSING, until, f"{below} AND state < {State.MISSING}", [args])
 
 
+def distrust_all(connection: sqlite3.Connection, now: float) -> None:
+    """What is known of any file's bytes does not hold; what the owner said of it does."""
+    connection.execute("DELETE FROM reading")
+    connection.execute(
+        f"UPDATE entry SET inode = 0, state = CASE state WHEN {State.HERE} THEN {State.CHANGED} ELSE state END,"
+        " withdraw_at = min(coalesce(withdraw_at, ?), ?), review = 1 WHERE hash IS NOT NULL",
+        (now, now),
+    )
+
+
 def set_unreadable(connection: sqlite3.Connection, place: Place, name: bytes) -> None:
     """A file may not be read, so what it is now cannot be proven."""
     connection.execute(
@@ -187,34 +199,38 @@ def record(connection: sqlite3.Connection, proofs: Iterable[Proof], now: float) 
 
 def _insert(connection: sqlite3.Connection, proof: Proof, faces: Faces, now: float) -> None:
     share, folder = proof.place
-    withheld, shared_at = _known_as(connection, proof.source) or (0, now)
+    withheld, shared_at, *condition = _known_as(connection, proof.source) or (0, now, *_UNCHECKED[2:])
     path, announced = _take_path(connection, _path_of(faces, proof.place, proof.file.name))
     columns = _columns(proof, faces)
     columns |= {"share": share, "folder": folder, "name": proof.file.name, "shared_at": shared_at}
     columns |= {"path": path, "announced": announced, "withheld": max(withheld, columns["withheld"]), "review": 1}
+    columns |= dict(zip(_CHECKED, condition, strict=True))
     names, marks = ",".join(columns), ",".join("?" * len(columns))
     connection.execute(f"INSERT INTO entry ({names}) VALUES ({marks})", tuple(columns.values()))
 
 
-def _known_as(connection: sqlite3.Connection, source: int) -> tuple[int, float] | None:
-    """What a moved file brings along from the row it was known from: whether it is withheld, and since when shared."""
+def _known_as(connection: sqlite3.Connection, source: int) -> tuple[Any, ...] | None:
+    """What a moved file brings along from the row it was known from: whether it is withheld, since when shared, and
+    what its last check found."""
     if not source:
         return None
-    found: tuple[int, float] | None = connection.execute(
-        "SELECT withheld, shared_at FROM entry WHERE id = ?", (source,)
+    found: tuple[Any, ...] | None = connection.execute(
+        "SELECT withheld, shared_at, checked_at, damage, damage_ctime FROM entry WHERE id = ?", (source,)
     ).fetchone()
     return found
 
 
 def _replace(connection: sqlite3.Connection, row: int, proof: Proof, faces: Faces, change: int) -> None:
     columns = _columns(proof, faces)
+    condition = (_known_as(connection, proof.source) or _UNCHECKED)[2:]
     connection.execute(
         f"UPDATE entry SET {','.join(f'{name} = :{name}' for name in columns if name != 'withheld')},"
         " withheld = max(withheld, :withheld), state = 0, withdraw_at = NULL,"
+        " checked_at = :checked_at, damage = :damage, damage_ctime = :damage_ctime,"
         # Another content is as if offered anew.
         " offered = offered AND hash IS :hash, change = :change, dirty = offered OR announced, review = 1"
         " WHERE id = :id",
-        columns | {"change": change, "id": row},
+        columns | dict(zip(_CHECKED, condition, strict=True)) | {"change": change, "id": row},
     )
 
 

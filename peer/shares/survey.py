@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Generator, Mapping
 
 from common.content.names import is_relative_path
-from common.ids import EMPTY_FILE_ID
 from common.runtime.clock import Clock
 from common.wire.scalars import MAX_INT
 from peer.shares.agenda import Place
@@ -35,15 +34,25 @@ Underway = Callable[[Place], Mapping[bytes, Seen]]
 
 
 class Survey:
-    """Looks at shares, one look at a time. `shares` and `rules` are set anew by the scan whenever they change."""
+    """Looks at shares, one look at a time. `shares` and `rules` are set anew by the scan whenever they change.
+
+    `empty_id` is the id of an empty file.
+    """
 
     def __init__(
-        self, connection: sqlite3.Connection, settle: float, clock: Clock, watch: Watch, underway: Underway
+        self,
+        connection: sqlite3.Connection,
+        settle: float,
+        empty_id: str,
+        clock: Clock,
+        watch: Watch,
+        underway: Underway,
     ) -> None:
         self.shares: Mapping[int, Share] = {}
         self.rules = Rules()
         self._connection = connection
         self._settle = settle
+        self._empty_id = empty_id
         self._clock = clock
         self._watch = watch
         self._underway = underway
@@ -191,7 +200,7 @@ class Survey:
             if wait > 0:
                 report.unsettled.append((wait, place, file.name))
             elif file.size == 0:
-                report.proven.append(Proof(place, file, EMPTY_FILE_ID, 0))
+                report.proven.append(Proof(place, file, self._empty_id, 0))
             else:
                 ready.append(file)
         if ready:

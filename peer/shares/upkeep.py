@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from common.database.sqlite import Database
 from common.runtime.clock import Clock
-from peer.shares import offers
+from peer.shares import offers, readings
 from peer.shares.offers import News
 from peer.shares.scan import Scan
 
@@ -80,3 +80,4 @@ def _identity(root: bytes) -> tuple[int, int] | None:
 
 def _forget(connection: sqlite3.Connection, now: float) -> None:
     offers.forget(connection, now)
+    readings.forget(connection, now)

@@ -5,13 +5,12 @@ up).
 """
 
 import errno
-import hashlib
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from common.content.hashing import head_of
+from common.content.hashing import Algorithm, head_of
 from common.content.names import free_name, same_name_key
 from common.errors import Forbidden, NoSpace
 from common.runtime.folders import sync_folder
@@ -25,10 +24,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Incoming:
     """A file on its way into `folder`. Its methods block. Raises NoSpace, and Forbidden where it may not write."""
 
-    def __init__(self, folder: bytes) -> None:
+    def __init__(self, folder: bytes, algorithm: Algorithm) -> None:
         self.folder = folder
         self._part = os.path.join(folder, _PREFIX + secrets.token_hex(8).encode() + PART_SUFFIX)
-        self._digest = hashlib.sha256()
+        self._digest = algorithm.new()
         with _refusing(folder):
             self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from common.http.addresses import is_loopback_host
+from common.http.addresses import is_loopback_host, url_host
 from common.http.outgoing import OutgoingError
 from common.runtime.clock import Clock
 from common.wire.files import CatalogueDelta, Entry
@@ -28,6 +28,9 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 MISSED_INTERVALS = 3  # after which the super-peer takes a peer for gone
 UNREACHABLE = "Others are sent to {}, where this peer does not listen: start it with --lan."
+RELAYED = "Others fetch through the super-peer, which is slower: it cannot reach this peer at {}.{}"
+ALONE = " It listens on this machine alone; to be reached directly, start it with --lan."
+FIREWALL = " To be reached directly, open that port in the firewall or router in between."
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 1.0, 3600.0
 GATHER = 0.05  # seconds in which changes that come together are gathered
 ENTRIES = 1000
@@ -106,7 +109,7 @@ class Session(Generic[P]):
         self._shared_files = shared_files
         self._sleep = sleep
         self._sequence = 0
-        self._interval = FIRST_PAUSE
+        self._interval = self._first_pause = FIRST_PAUSE
         self._in_flight: Call[P] | None = None
         self._is_settled = False  # a heartbeat was answered since the registration
         self._is_known = False
@@ -116,6 +119,8 @@ class Session(Generic[P]):
         self.last_heartbeat: float | None = None
         self.address = ""
         self.trouble = "not registered yet"
+        self.dialled, self.undialled = asyncio.Event(), asyncio.Event()  # by others; the one that is so is set
+        self.dialled.set()
 
     @property
     def is_registered(self) -> bool:
@@ -159,21 +164,36 @@ class Session(Generic[P]):
             self.port, about.name, about.region, about.version, self._shared_files()
         )
         self._interval, self._sequence = sensible(answer.heartbeat_interval), 0
+        self._first_pause = sensible(answer.first_heartbeat or LONGEST_INTERVAL)
         self.address, self._is_known = answer.address, True
         self._note_answer()
         log.info("registered", extra={"address": answer.address, "port": self.port, "interval": self._interval})
+        if answer.first_heartbeat is None:
+            self._note_direct(True)  # nobody finds out
         if self.trouble:
             log.warning("others cannot fetch from here", extra={"reason": self.trouble})
         await self._compare(answer.catalogue_id, answer.catalogue_version)
 
     def _note_answer(self) -> None:
         self.last_heartbeat, self._heard = self._clock.now(), self._clock.monotonic()
+        self.trouble = ""
+
+    def _note_direct(self, direct: bool) -> None:
+        """Whether others can dial this peer, as the super-peer has found."""
         reachable = self.listens_to_all or is_loopback_host(self.address)
-        self.trouble = "" if reachable else UNREACHABLE.format(self.address)
+        if not direct:
+            self.trouble = RELAYED.format(f"{url_host(self.address)}:{self.port}", FIREWALL if reachable else ALONE)
+        elif not reachable:
+            self.trouble = UNREACHABLE.format(self.address)
+        if direct is not self.dialled.is_set():
+            now, before = (self.dialled, self.undialled) if direct else (self.undialled, self.dialled)
+            now.set()
+            before.clear()
+            log.info("others dial this peer" if direct else "others cannot dial this peer")
 
     async def _stay(self) -> None:
         """Heartbeats and announcements. Raises OutgoingError when the super-peer does not know this peer any more."""
-        due = self._clock.monotonic() + self._pause()
+        due = self._clock.monotonic() + min(self._pause(), self._first_pause)
         failed = 0
         while True:
             try:
@@ -224,6 +244,7 @@ class Session(Generic[P]):
         )
         self._interval, self._is_settled = sensible(answer.heartbeat_interval), True
         self._note_answer()
+        self._note_direct(answer.direct)
         await self._compare(answer.catalogue_id, answer.catalogue_version)
 
     async def _announce(self) -> bool:

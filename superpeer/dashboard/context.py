@@ -71,6 +71,13 @@ class Search(NamedTuple):
     sizes: tuple[int, ...] = SIZES
 
 
+class Checker(NamedTuple):
+    """What a file is named by, and the command that computes it."""
+
+    title: str
+    command: str
+
+
 class File(NamedTuple):
     """file.html. `sources` are those online, the best first; `names` are those of the peers on the page, by id."""
 
@@ -80,6 +87,7 @@ class File(NamedTuple):
     namesakes: frozenset[str]
     get_command: str
     save_as: str
+    checker: Checker
     names_shown: int = NAMES_SHOWN
 
 
@@ -91,6 +99,11 @@ class Peers(NamedTuple):
     truncated: bool
     join_command: str
     elsewhere: str
+
+
+def checker(hash_algorithm: str) -> Checker:
+    """How a person checks a file of this network."""
+    return Checker("BLAKE3", "b3sum") if hash_algorithm == "blake3" else Checker("SHA-256", "sha256sum")
 
 
 def segments(counts: Mapping[str, int]) -> list[Segment]:

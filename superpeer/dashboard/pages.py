@@ -103,6 +103,7 @@ class Pages:
             namesakes=context.namesakes(names),
             get_command=f"peer get {file.id} --super-peer {_address(request)}",
             save_as=context.save_as(file.filename),
+            checker=context.checker((await self._index.stats()).hash_algorithm),
         )
         return render(request, "file.html", shown._asdict())
 

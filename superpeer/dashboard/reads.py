@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from common.http.body import to_query
 from common.wire.files import FileInfo, SearchAnswer, Source
 from common.wire.peers import NetworkStats, Peer
-from superpeer.files.routes import FileRoutes
+from superpeer.files.at_hand import AtHand
 from superpeer.files.search import SearchQuery
 from superpeer.files.shelf import Shelf
 from superpeer.network.statistics import Statistics
 from superpeer.peers.presence import Presence
 from superpeer.peers.routes import peer_of
+from superpeer.peers.standings import Standings
 from superpeer.peers.store import PeerStore
 
 
@@ -18,20 +19,27 @@ class Reads:
     """Answers the pages' questions for anybody's eyes."""
 
     def __init__(
-        self, statistics: Statistics, shelf: Shelf, files: FileRoutes, store: PeerStore, presence: Presence
+        self,
+        statistics: Statistics,
+        shelf: Shelf,
+        at_hand: AtHand,
+        store: PeerStore,
+        presence: Presence,
+        standings: Standings,
     ) -> None:
         self._statistics = statistics
         self._shelf = shelf
-        self._files = files
+        self._at_hand = at_hand
         self._store = store
         self._presence = presence
+        self._standings = standings
 
     async def stats(self) -> NetworkStats:
         return await self._statistics.read()
 
     async def peers(self, limit: int) -> list[Peer]:
         """Those online first, then those seen last."""
-        return [peer_of(row, self._presence) for row in await self._store.latest(limit)]
+        return [peer_of(row, self._presence, self._standings) for row in await self._store.latest(limit)]
 
     async def newest(self, limit: int) -> list[FileInfo]:
         return (await self._shelf.page(SearchQuery(sort="date", limit=limit))).files
@@ -46,7 +54,7 @@ class Reads:
         return await self._shelf.file(file_id)
 
     async def sources(self, file_id: str) -> list[Source]:
-        return (await self._files.best(file_id))[1]
+        return (await self._at_hand.of(file_id)).sources
 
     def names(self, peer_ids: Iterable[str]) -> dict[str, str]:
         """By id, for peers that are not forgotten."""

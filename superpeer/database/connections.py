@@ -27,7 +27,7 @@ _unfinished: set[asyncio.Task[Any]] = set()
 
 BUSY_TIMEOUT = 5.0  # seconds that a writer waits for another process
 READERS = 4
-HEAD = "0002"
+HEAD = "0003"
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     # The index can be announced again, so a power cut may lose its last moment; a killed process loses nothing.

@@ -108,3 +108,17 @@ facts = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
+
+# What one reporter has seen of one source; the reporter may have been forgotten since.
+opinions = sa.Table(
+    "opinions",
+    metadata,
+    sa.Column("source_n", Number, sa.ForeignKey("peers.n", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sa.Column("reporter_n", Number, primary_key=True, autoincrement=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("verified", sa.Boolean, nullable=False),
+    sa.Column("good", sa.Float, nullable=False),
+    sa.Column("bad", sa.Float, nullable=False),
+    sa.Column("speed", sa.Float),  # bytes a second
+    sa.Column("at", sa.Float, nullable=False),
+)

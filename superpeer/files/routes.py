@@ -1,17 +1,16 @@
 """Files over HTTP."""
 
-import random
-from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
 from msgspec import Struct
 
 from common import errors
-from common.http.addresses import canonical, url_host
+from common.http.addresses import canonical
 from common.http.bearer import bearer_token
 from common.http.body import OneOf
+from common.http.callers import scheme_of
 from common.http.endpoint import Access, Endpoint, json_response
 from common.http.paging import Limit, page_headers
 from common.ids import is_file_id
@@ -25,31 +24,16 @@ from common.wire.files import (
     SearchAnswer,
     Source,
 )
-from common.wire.peers import Load
 from common.wire.scalars import Word
 from superpeer.database.connections import to_the_end
+from superpeer.files.at_hand import AtHand, Reached, Seat
 from superpeer.files.catalogue import Held, check_paths, single
+from superpeer.files.counting import Counts
 from superpeer.files.index import Change, Index
 from superpeer.files.search import ListQuery, SearchQuery
 from superpeer.files.shelf import Shelf
-from superpeer.files.sources import Candidate, ranked
 
 MAX_DELTA = 4 * 1024 * 1024
-
-
-class Seat(Protocol):
-    """What files need to know of a peer that is here."""
-
-    n: int
-    id: str
-    address: str
-    port: int
-    region: str
-    keyed: bool
-    online: bool
-    load: Load
-    catalogue_id: str | None
-    catalogue_version: int
 
 
 class Peers(Protocol):
@@ -82,6 +66,22 @@ class SourcesQuery(Struct, frozen=True, kw_only=True):
     limit: Limit = 50
 
 
+class DownloadQuery(Struct, frozen=True, kw_only=True):
+    """`relay`: through the super-peer, `1` from the best source, or a peer's id."""
+
+    relay: Word = ""
+
+
+class Relay(Protocol):
+    """What passes through the super-peer."""
+
+    def is_called_for(self, request: web.Request, source: Source) -> bool: ...
+
+    async def serve(
+        self, request: web.Request, kind: str, file_id: str, sources: Sequence[Source], relay: str
+    ) -> web.StreamResponse: ...
+
+
 def body_kind(keys: dict[str, Any]) -> type:
     """A delta names its catalogue; anything else announces one file."""
     return CatalogueDelta if "catalogue_id" in keys or "base_version" in keys else FileRegistration
@@ -91,15 +91,26 @@ class FileRoutes:
     """The endpoints of files. `observed` tells the address that a request comes from."""
 
     def __init__(
-        self, index: Index, shelf: Shelf, peers: Peers, news: News, clock: Clock, observed: Callable[[web.Request], str]
+        self,
+        index: Index,
+        shelf: Shelf,
+        at_hand: AtHand,
+        counts: Counts,
+        peers: Peers,
+        news: News,
+        clock: Clock,
+        observed: Callable[[web.Request], str],
+        relay: Relay,
     ) -> None:
+        self._relay = relay
         self._index = index
         self._shelf = shelf
+        self._at_hand = at_hand
+        self._counts = counts
         self._peers = peers
         self._news = news
         self._clock = clock
         self._observed = observed
-        self._redirected: dict[int, int] = {}
 
     async def register(
         self, request: web.Request, body: CatalogueDelta | FileRegistration
@@ -165,39 +176,29 @@ class FileRoutes:
         return await self._shelf.file(file_id(request))
 
     async def sources(self, request: web.Request, query: SourcesQuery) -> list[Source]:
-        return (await self.best(file_id(request), query.region, local_address(request)))[1][: query.limit]
+        found = await self._at_hand.of(file_id(request), query.region, reached(request))
+        return found.sources[: query.limit]
 
-    async def best(self, wanted: str, region: str = "", here: str = "") -> tuple[int, list[Source]]:
-        """The file's number and its online sources, best first.
-
-        `here`: the address at which this daemon was reached.
-        """
-        n, holders = await self._shelf.holders(wanted)
-        candidates = []
-        for holder in holders:
-            seat = self._peers.numbered(holder.n)
-            if seat is not None and seat.online:
-                candidates.append(_candidate(seat, wanted, holder.manifest, here))
-        return n, ranked(candidates, region, [random.random() for _ in candidates])
-
-    async def download(self, request: web.Request) -> web.Response:
-        n, sources = await self.best(file_id(request), here=local_address(request))
-        if not sources:
+    async def download(self, request: web.Request, query: DownloadQuery) -> web.StreamResponse:
+        wanted = file_id(request)
+        found = await self._at_hand.of(wanted, here=reached(request))
+        if not (found.complete or query.relay):
             raise errors.Unavailable(
-                "no_source_online", "Nobody who has this file is online; try again later.", retry_after=30
+                "no_source_online", "Nobody who has the whole file is online; try again later.", retry_after=30
             )
-        if request.method == "GET":
-            self._redirected[n] = self._redirected.get(n, 0) + 1
-        return web.Response(status=307, headers={"Location": sources[0].url, "Cache-Control": "no-store"})
+        if found.n is not None and request.method == "GET" and _begins_one(request, query):
+            self._counts.redirected(found.n, self._observed(request), self._clock.monotonic())
+        if query.relay or self._relay.is_called_for(request, found.complete[0]):
+            return await self._relay.serve(request, "download", wanted, found.sources, query.relay)
+        return web.Response(status=307, headers={"Location": found.complete[0].url, "Cache-Control": "no-store"})
 
     async def write_behind(self) -> None:
         """Writes the downloads counted since the last call."""
-        counts, self._redirected = self._redirected, {}
+        counts = self._counts.take()
         try:
             await self._index.count_downloads(counts)
         except BaseException:
-            for n, count in counts.items():
-                self._redirected[n] = self._redirected.get(n, 0) + count
+            self._counts.give_back(counts)
             raise
         if counts:
             self._news.changed()
@@ -260,8 +261,9 @@ class FileRoutes:
                 method="GET",
                 path="/api/v1/download/{id}",
                 handle=self.download,
-                summary="To the best online source",
+                summary="To the best online source, or its bytes where it cannot be dialled",
                 tag="files",
+                query=DownloadQuery,
                 status=307,
                 codes=("file_not_found", "no_source_online"),
             ),
@@ -272,8 +274,13 @@ def file_id(request: web.Request) -> str:
     """The id in the path. Raises NotFound for what cannot be one."""
     wanted = request.match_info["id"].lower()
     if not is_file_id(wanted):
-        raise errors.NotFound("file_not_found", "A file's id is the 64 hex digits of its SHA-256.")
+        raise errors.NotFound("file_not_found", "A file's id is the 64 hex digits of its hash.")
     return wanted
+
+
+def reached(request: web.Request) -> Reached:
+    """How the asker reached us."""
+    return Reached(local_address(request), f"{scheme_of(request)}://{request.host}")
 
 
 def local_address(request: web.Request) -> str:
@@ -282,10 +289,9 @@ def local_address(request: web.Request) -> str:
     return str(canonical(sockname[0])) if isinstance(sockname, tuple) else ""
 
 
-def _candidate(seat: Seat, wanted: str, manifest: str | None, here: str) -> Candidate:
-    host = seat.address
-    if here and ip_address(host).is_loopback and not ip_address(here.partition("%")[0]).is_loopback:
-        # A peer on this very machine: others reach it where they reached us.
-        host = here
-    url = f"http://{url_host(host)}:{seat.port}/api/v1/download/{wanted}"
-    return Candidate(seat.id, url, manifest, seat.region, seat.keyed, seat.load)
+def _begins_one(request: web.Request, query: DownloadQuery) -> bool:
+    """Whether a request begins a download; one for a later part goes on with it, who names a source reports it."""
+    if query.relay not in ("", "1"):
+        return False
+    wanted = request.headers.get("Range", "").strip()
+    return not wanted.startswith("bytes=") or wanted.startswith("bytes=0-")

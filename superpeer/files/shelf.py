@@ -137,6 +137,15 @@ class Shelf:
             raise errors.NotFound("file_not_found", GONE)
         return rows[0].n, [Holder(row.peer_n, row.manifest) for row in rows]
 
+    async def is_announced(self, file_id: str) -> bool:
+        """Whether anybody announces this file, for whatever eyes: for deciding what not to tell."""
+        return await self._database.read(_number, sa.select(files.c.n).where(files.c.id == file_id)) is not None
+
+    async def number(self, file_id: str, asker: Asker = ANYONE) -> int | None:
+        """The number of a file, if the asker may see it."""
+        query = sa.select(files.c.n).join(listings).where(files.c.id == file_id, visible(asker, listings))
+        return await self._database.read(_number, query)
+
     async def totals(self, asker: Asker = ANYONE) -> Totals:
         """How much there is to see, and how often something was downloaded since the first start."""
         downloads = sa.select(facts.c.value).where(facts.c.name == DOWNLOADS).scalar_subquery()
@@ -151,6 +160,11 @@ class Shelf:
         query = query.group_by(listings.c.category).order_by(sa.desc("count"))
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return {row.category: row[1] for row in rows}
+
+
+def _number(connection: sa.Connection, query: sa.Select[Any]) -> int | None:
+    found: int | None = connection.scalar(query.limit(1))
+    return found
 
 
 def _position(query: SearchQuery) -> Position:

@@ -10,22 +10,28 @@ AT_LEAST_EVERY = 10.0  # seconds between two updates, changed or not
 
 
 class Statistics:
-    """`count` reads the database: (peers, online, files, bytes, downloads)."""
+    """`count` reads the database: (peers, online, files, bytes, downloads). `hash_algorithm` names the files."""
 
     def __init__(
-        self, count: Callable[[], Awaitable[tuple[int, int, int, int, int]]], news: News, clock: Clock
+        self,
+        count: Callable[[], Awaitable[tuple[int, int, int, int, int]]],
+        hash_algorithm: str,
+        news: News,
+        clock: Clock,
     ) -> None:
         self._count = count
         self._news = news
         self._clock = clock
+        self._hash_algorithm = hash_algorithm
         self._told = float("-inf")
-        self.current = NetworkStats(0, 0, 0, 0, 0, 0.0, utc(clock.now()))
+        self.current = NetworkStats(0, 0, 0, 0, 0, 0.0, utc(clock.now()), hash_algorithm)
 
     async def read(self) -> NetworkStats:
         """The numbers as they are now."""
         peers, online, files, size, downloads = await self._count()
         health = 100 * online / peers if peers else 0.0
-        self.current = NetworkStats(peers, online, files, size, downloads, round(health, 1), utc(self._clock.now()))
+        now = utc(self._clock.now())
+        self.current = NetworkStats(peers, online, files, size, downloads, round(health, 1), now, self._hash_algorithm)
         return self.current
 
     async def tick(self) -> None:

@@ -33,6 +33,8 @@ class Seat:
     last_seen: float
     heard: float
     load: Load = field(default_factory=Load)
+    direct: bool | None = None  # others can dial it; None: not tried yet
+    near: bool = False  # programs on this very machine can
     proven_token: str | None = None  # the last one that fitted the digest
 
 
@@ -55,6 +57,8 @@ class Presence:
         before = self._by_id.get(seat.id)
         if before is not None:
             self._vacate(before)
+            if (before.address, before.port) == (seat.address, seat.port):
+                seat.direct, seat.near = before.direct, before.near
         self._by_id[seat.id] = seat
         self._by_n[seat.n] = seat
         self._at[seat.registered_from] += 1
@@ -106,6 +110,10 @@ class Presence:
 
     def online(self) -> list[Seat]:
         return [seat for seat in self._by_id.values() if seat.online]
+
+    def undiallable(self) -> int:
+        """How many are online that others cannot dial."""
+        return sum(seat.online and seat.direct is False for seat in self._by_id.values())
 
     def take_written_behind(self) -> list[Seat]:
         """The seats heard of since the last call; the caller writes them, or gives them back."""

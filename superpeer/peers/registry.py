@@ -34,6 +34,7 @@ class Admission:
     max_peers_per_address: int
     profile: Profile
     advertise_allow: Sequence[Network]
+    first_heartbeat: float | None = None
 
 
 class Registry:
@@ -83,6 +84,7 @@ class Registry:
             catalogue_version=seat.catalogue_version,
             hash_algorithm=self._admission.hash_algorithm,
             address=address,
+            first_heartbeat=self._admission.first_heartbeat,
         )
 
     async def _admit(self, request: RegisterRequest, observed: str, token: str | None, values: dict[str, Any]) -> Seat:
@@ -110,9 +112,12 @@ class Registry:
 
     def _check_algorithm(self, request: RegisterRequest) -> None:
         ours = self._admission.hash_algorithm
-        if (request.hash_algorithm or ours) != ours:
+        theirs = request.hash_algorithm or ours
+        if theirs != ours:
             raise errors.Conflict(
-                "hash_algorithm_differs", f"This network names files by {ours}; set security.hash_algorithm."
+                "hash_algorithm_differs",
+                f"This network names files by {ours}, and this peer by {theirs}: "
+                f"set security.hash_algorithm to {ours} where the peer runs, and start it again.",
             )
 
     def _proven_key(self, request: RegisterRequest) -> bytes | None:
@@ -204,7 +209,9 @@ class Registry:
         self._presence.hear(seat, self._clock.now(), self._clock.monotonic())
         if not seat.online:
             await self.set_online([seat], online=True)
-        return HeartbeatAnswer(seat.catalogue_id, seat.catalogue_version, self._presence.interval)
+        return HeartbeatAnswer(
+            seat.catalogue_id, seat.catalogue_version, self._presence.interval, seat.direct is not False
+        )
 
     async def leave(self, seat: Seat) -> None:
         """The peer says goodbye: offline at once, forgotten after the usual grace."""

@@ -23,9 +23,9 @@ from common.wire.peers import (
 from common.wire.scalars import Word
 from superpeer.peers.presence import Presence, Seat
 from superpeer.peers.registry import Registry
+from superpeer.peers.standings import Standings
 from superpeer.peers.store import PeerStore
 
-NEUTRAL_REPUTATION = 50
 Observed = Callable[[web.Request], str]
 
 
@@ -38,7 +38,7 @@ class PeersQuery(Struct, frozen=True, kw_only=True):
     cursor: Cursor = ""
 
 
-def peer_of(row: Any, presence: Presence) -> Peer:
+def peer_of(row: Any, presence: Presence, standings: Standings) -> Peer:
     """A row as everybody sees it; whether and when the peer was here, memory knows better than the row."""
     seat = presence.numbered(row["n"])
     return Peer(
@@ -48,21 +48,25 @@ def peer_of(row: Any, presence: Presence) -> Peer:
         port=row["port"],
         last_seen=utc(seat.last_seen if seat else row["last_seen"]),
         is_online=seat.online if seat else row["online"],
-        reputation=NEUTRAL_REPUTATION,
+        reputation=standings.of(row["n"]).reputation,
         shared_files=row["shared_files"],
         shared_bytes=row["shared_bytes"],
         region=row["region"],
         verified=row["public_key"] is not None,
         version=row["version"],
+        direct=seat is None or seat.direct is not False,
     )
 
 
 class PeerRoutes:
     """The endpoints of peers. `observed` tells the address that a request comes from."""
 
-    def __init__(self, registry: Registry, presence: Presence, store: PeerStore, observed: Observed) -> None:
+    def __init__(
+        self, registry: Registry, presence: Presence, standings: Standings, store: PeerStore, observed: Observed
+    ) -> None:
         self._registry = registry
         self._presence = presence
+        self._standings = standings
         self._store = store
         self._observed = observed
 
@@ -91,7 +95,7 @@ class PeerRoutes:
         rows = rows[: query.limit]
         cursor = encode_cursor("peers", rows[-1]["n"]) if more else None
         total = await self._store.count(query.online, query.region)
-        peers = [peer_of(row, self._presence) for row in rows]
+        peers = [peer_of(row, self._presence, self._standings) for row in rows]
         return json_response(peers, headers=page_headers(request, total, True, cursor))
 
     async def peer(self, request: web.Request) -> Peer:
@@ -102,7 +106,7 @@ class PeerRoutes:
         row = await self._store.row(peer_id)
         if row is None:
             raise errors.NotFound("peer_not_found", "No peer of this id is known here.")
-        return peer_of(row, self._presence)
+        return peer_of(row, self._presence, self._standings)
 
     def endpoints(self) -> list[Endpoint]:
         gone = ("peer_not_found", "token_invalid", "token_required")

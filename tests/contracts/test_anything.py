@@ -20,6 +20,8 @@ POSTS = (
     "/api/v1/peers/heartbeat",
     "/api/v1/peers/unregister",
     "/api/v1/files/register",
+    f"/api/v1/files/{content_id('a')}/swarm",
+    "/api/v1/transfers/report",
 )
 TEXT = st.one_of(
     st.text(max_size=20),
@@ -81,6 +83,14 @@ BODIES: dict[str, st.SearchStrategy[Any]] = {
         load=keyed(active_uploads=st.integers(0, 9), upload_slots=st.integers(0, 9), upload_rate=st.integers(0, 9)),
     ),
     "/api/v1/peers/unregister": VALUES,
+    f"/api/v1/files/{content_id('a')}/swarm": keyed(manifest=HASHES, proven=st.integers(0, 9), leaving=st.booleans()),
+    "/api/v1/transfers/report": keyed(
+        file_id=HASHES,
+        source=TEXT,
+        bytes=NUMBERS,
+        seconds=NUMBERS,
+        outcome=st.sampled_from(["ok", "corrupt", "timeout", "refused"]),
+    ),
     "/api/v1/files/register": st.one_of(
         keyed(
             catalogue_id=st.just("c"),

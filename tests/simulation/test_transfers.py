@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from common.content.manifest import Grid
+from common.content.grid import Grid
 from peer.downloads.course import Fail, Publish
 from tests.simulation.world import FALSE, TRUE, SimSource, World, megabytes, truth
 
@@ -93,7 +93,9 @@ def test_a_file_comes_whole_or_its_lack_is_told_and_only_the_guilty_are_blamed(f
             assert isinstance(world.outcome, Publish | Fail)
             if isinstance(world.outcome, Publish):
                 assert set(world.disk.values()) <= {TRUE}
-            if any(source.is_lasting and source.since == 0 and source.until == float("inf") for source in world.sources):
+            if any(
+                source.is_lasting and source.since == 0 and source.until == float("inf") for source in world.sources
+            ):
                 assert isinstance(world.outcome, Publish), "somebody had it all the time"
             innocent = {source.name for source in world.sources if source.is_honest or not source.complete}
             assert not blamed(world) & innocent, "an honest source is blamed"

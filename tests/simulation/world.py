@@ -10,10 +10,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from common.content.manifest import SMALLEST_PIECE, Grid, Manifest
+from common.content.grid import SMALLEST_PIECE, Grid
+from common.content.manifest import Manifest
+from common.content.pieces import all_of, members
 from common.wire.files import Source
 from peer.downloads.course import Check, Course, Fail, Learn, Publish, Step, TakeUp
-from peer.downloads.pieces import all_of, members
 from peer.downloads.requests import Ask, Cancel, Request, Trim
 from peer.downloads.standing import Patience, SourceTrouble
 

@@ -64,10 +64,11 @@ class Ran:
 
 @dataclass
 class Network:
-    """The processes of one test."""
+    """The processes of one test. `settings` are in the environment of each daemon that is started."""
 
     folder: Path
     session: aiohttp.ClientSession
+    settings: dict[str, str] = field(default_factory=dict)
     super_peer: Process = field(init=False)
     peers: dict[str, Process] = field(default_factory=dict)
 
@@ -83,7 +84,7 @@ class Network:
                 sys.executable,
                 "-m",
                 *daemon.command,
-                env={**os.environ, **QUICK},
+                env={**os.environ, **QUICK, **self.settings},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -155,10 +156,10 @@ class Network:
 
 
 @asynccontextmanager
-async def network(folder: Path) -> AsyncIterator[Network]:
+async def network(folder: Path, **settings: str) -> AsyncIterator[Network]:
     """A network with a running super-peer."""
     async with aiohttp.ClientSession() as session:
-        made = Network(folder, session)
+        made = Network(folder, session, settings)
         try:
             await made.start(made.super_peer)
             yield made

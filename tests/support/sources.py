@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
+from common.content.manifest import Manifest, Pieces
 from common.ids import FileId
 from common.wire.files import Source
+from common.wire.transfer import ManifestAnswer
 from peer.downloads.part_file import Wanted, part_name
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -26,6 +29,11 @@ class Content:
     def id(self) -> FileId:
         return FileId(hashlib.sha256(self.data).hexdigest())
 
+    def manifest(self) -> Manifest:
+        pieces = Pieces(len(self.data))
+        pieces.update(memoryview(self.data))
+        return pieces.manifest()
+
     def wanted(self, folder: Path) -> Wanted:
         return Wanted(self.id, len(self.data), str(folder), self.name)
 
@@ -38,15 +46,20 @@ def source(url: str, peer_id: str = "peer", complete: bool = True) -> Source:
 
 
 def honest(content: Content) -> Handler:
-    """Whole files, and ranges to the end, as a peer of ours sends them."""
+    """The manifest, whole files and ranges, as a peer of ours sends them."""
+    size, manifest = len(content.data), content.manifest()
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        wanted, size = request.headers.get("Range"), len(content.data)
+        if request.path.startswith("/api/v1/manifest/"):
+            answer = ManifestAnswer(content.id, size, manifest.grid.piece_size, manifest.hex_hashes())
+            return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+        wanted = request.headers.get("Range")
         if wanted is None or request.headers.get("If-Range") != f'"{content.id}"':
             return web.Response(body=content.data)
-        start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        headers = {"Content-Range": f"bytes {start}-{size - 1}/{size}"}
-        return web.Response(status=206, body=content.data[start:], headers=headers)
+        start, _, last = wanted.removeprefix("bytes=").partition("-")
+        part = content.data[int(start) : int(last or size - 1) + 1]
+        headers = {"Content-Range": f"bytes {start}-{int(start) + len(part) - 1}/{size}"}
+        return web.Response(status=206, body=part, headers=headers)
 
     return handle
 
@@ -55,6 +68,8 @@ def whole_only(data: bytes) -> Handler:
     """Always these bytes, whatever is asked."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path.startswith("/api/v1/manifest/"):
+            raise web.HTTPNotFound
         return web.Response(body=data)
 
     return handle

@@ -131,9 +131,13 @@ class Site:
 
 
 def config_of(folder: Path, security: dict[str, Any] | None = None, **settings: Any) -> Config:
-    """A configuration for one super-peer in `folder`."""
+    """A configuration for one super-peer in `folder`. Peers of most tests do not listen: they are believed to."""
+    settings = {"dial_back": False} | settings
     return Config(
-        super_peer=SuperPeerSettings(data=str(folder), heartbeat_interval=INTERVAL, **settings),
+        # Peers of most tests register and do not listen: they are believed, unless the test is about that.
+        super_peer=SuperPeerSettings(
+            **{"data": str(folder), "heartbeat_interval": INTERVAL, "dial_back": False, **settings}
+        ),
         security=SecuritySettings(**(security or {})),
     )
 

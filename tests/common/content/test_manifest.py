@@ -7,16 +7,8 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.content.manifest import (
-    LARGEST_USUAL_PIECE,
-    MOST_PIECES,
-    SMALLEST_PIECE,
-    Grid,
-    Manifest,
-    Pieces,
-    Span,
-    manifest_of,
-)
+from common.content.grid import MOST_PIECES, SMALLEST_PIECE, Grid, Span
+from common.content.manifest import Manifest, Pieces, manifest_of
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 sizes = st.integers(0, 2**50)
@@ -47,7 +39,7 @@ def test_the_smallest_power_of_two_that_gives_few_pieces_enough(size: int) -> No
     assert grid.count <= MOST_PIECES
     if grid.piece_size > SMALLEST_PIECE:
         assert -(-size // (grid.piece_size // 2)) > MOST_PIECES
-    assert size > LARGEST_USUAL_PIECE * MOST_PIECES or grid.piece_size <= LARGEST_USUAL_PIECE
+    assert size > 16 * MIB * MOST_PIECES or grid.piece_size <= 16 * MIB
 
 
 @given(sizes)

@@ -305,8 +305,8 @@ def test_the_complaint_repeats_what_was_written():
     )
 
 
-def test_blake3_is_refused_kindly():
-    assert "sha256 (blake3 is not available yet)" in complaint("security:\n  hash_algorithm: blake3\n")
+def test_another_hash_algorithm_is_refused_kindly():
+    assert "expected sha256 or blake3" in complaint("security:\n  hash_algorithm: md5\n")
 
 
 def test_a_database_is_refused_without_repeating_its_password():

@@ -22,6 +22,7 @@ from common.serving.file_reply import (
     BLOCK,
     COPIED,
     FileChanged,
+    Pace,
     Served,
     Version,
     content_disposition,
@@ -49,6 +50,7 @@ class Shelf:
     extra: dict[str, str] = field(default_factory=dict)
     opened: Callable[[], object] = lambda: None
     sent_first: Callable[[], object] = lambda: None
+    pace: Pace | None = None
     sent: list[int] = field(default_factory=list)
     ended: list[BaseException | None] = field(default_factory=list)
 
@@ -64,7 +66,7 @@ class Shelf:
             version = Version.of(fd)
             served = Served(fd, version, self.name, ETAG, 784111777.5, self.digest, headers=self.extra)
             self.opened()
-            return await send_file(request, served, self._sent, self.deadline)
+            return await send_file(request, served, self._sent, self.deadline, self.pace)
         except BaseException as raised:
             error = raised
             raise
@@ -705,3 +707,41 @@ async def test_two_readers_of_one_file_do_not_disturb_each_other(shelf: Shelf) -
     async with running(shelf.daemon()) as daemon:
         answers = await asyncio.gather(*(asked(daemon.port, TARGET) for _ in range(5)))
     assert all(answer.body == data for answer in answers)
+
+
+@pytest.mark.parametrize("size", [COPIED, held_back() + 3 * BLOCK + 12345], ids=["small", "large"])
+async def test_no_more_leaves_in_a_turn_than_the_pace_allows(shelf: Shelf, size: int) -> None:
+    data, turns, chance = shelf.write(content(size)), list[int](), random.Random(3)
+
+    async def pace(wanted: int) -> int:
+        assert sum(turns) == sum(shelf.sent)
+        turns.append(min(wanted, chance.choice([1, 1000, COPIED - 1, 3 * COPIED, 2 * BLOCK])))
+        return turns[-1]
+
+    shelf.pace = pace
+    async with running(shelf.daemon()) as daemon:
+        answer = await asked(daemon.port, TARGET)
+        assert hashlib.sha256(answer.body).digest() == hashlib.sha256(data).digest()
+        part = await asked(daemon.port, TARGET, Range=f"bytes=7-{size - 9}")
+        assert part.body == data[7 : size - 8]
+        assert (await asked(daemon.port, TARGET, "HEAD")).status == 200
+    assert turns == shelf.sent
+    assert shelf.ended == [None] * 3
+
+
+@pytest.mark.parametrize("size", [COPIED, 2 * COPIED], ids=["small", "large"])
+async def test_a_pace_that_allows_no_more_cuts_the_answer(shelf: Shelf, size: int) -> None:
+    shelf.write(content(size))
+
+    async def pace(wanted: int) -> int:
+        if sum(shelf.sent) >= 1000:
+            raise ConnectionResetError("enough")
+        return 1000
+
+    shelf.pace = pace
+    async with running(shelf.daemon()) as daemon, connected(daemon.port) as wire:
+        wire.request(TARGET)
+        assert (await wire.head())[0] == 200
+        assert len(await wire.rest()) == 1000
+        assert await alive(daemon.port)
+    assert [type(error) for error in shelf.ended] == [ConnectionResetError]

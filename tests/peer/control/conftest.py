@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from common.wire.files import Done, FileInfo, SearchAnswer, Share, ShareAnswer, SharedFile, Source
+from common.wire.files import DamagedFile, Done, FileInfo, SearchAnswer, Share, ShareAnswer, SharedFile, Source
 from common.wire.peer_daemon import DownloadStats, OwnerCode, PeerInfo, PublicConfig, UploadStats
 from tests.support.sources import Content, Handler, honest, serve, source
 
@@ -103,6 +103,7 @@ class FakePeer:
     address: str = ""
     trouble: str = ""
     shares: list[Share] = field(default_factory=list)
+    damaged: list[DamagedFile] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         match request.method, request.path.split("/")[3:]:
@@ -116,6 +117,8 @@ class FakePeer:
         match request.method, request.path.split("/")[3:]:
             case "GET", ["shares"]:
                 return json_response(self.shares)
+            case "GET", ["files", "damaged"]:
+                return json_response(self.damaged)
             case "POST", ["files", "share"] if os.path.isdir(self.asked[-1][2]["path"]):
                 return json_response(ShareAnswer("", "Folder shared successfully"))
             case "POST", ["files", "share"]:

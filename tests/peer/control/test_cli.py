@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from common.wire.files import Share
+from common.wire.files import DamagedFile, Share
 from peer.control.arguments import parser, run_settings
-from tests.peer.control.conftest import TOKEN, Command, FakePeer, FakeSuperPeer, json_response, problem
+from tests.peer.control.conftest import TOKEN, WHEN, Command, FakePeer, FakeSuperPeer, json_response, problem
 from tests.support.sources import Content, honest, serve
 
 
@@ -270,10 +270,17 @@ async def test_status_names_what_is_shared_by_path(
     ]
 
 
+async def test_status_names_what_the_disk_has_lost(peer: Command, owner: list[str], own_peer: FakePeer) -> None:
+    lost = DamagedFile("ab" * 32, "/music/a.flac", 5, "Its bytes are not those.", "Restore it.", WHEN)
+    own_peer.damaged = [lost]
+    (info,) = (await peer("status", *owner)).lines
+    assert [(file["path"], file["advice"]) for file in info["damaged"]] == [(lost.path, lost.advice)]
+
+
 async def test_paths_are_for_the_owner_and_status_for_everybody(peer: Command, own_peer: FakePeer) -> None:
     own_peer.shares = [Share("here", "/here", "online", 3, 30)]
     ran = await peer("status", "--peer", own_peer.address)
-    assert (ran.code, ran.lines[0]["shares"]) == (0, None)
+    assert (ran.code, ran.lines[0]["shares"], ran.lines[0]["damaged"]) == (0, None, None)
 
 
 async def test_share_sends_the_whole_path(peer: Command, owner: list[str], own_peer: FakePeer, folder: Path) -> None:

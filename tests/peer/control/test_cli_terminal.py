@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from common.wire.files import Share
-from tests.peer.control.conftest import TOKEN, Command, FakePeer, FakeSuperPeer
+from common.wire.files import DamagedFile, Share
+from tests.peer.control.conftest import TOKEN, WHEN, Command, FakePeer, FakeSuperPeer
 from tests.support.sources import Content, honest, source, whole_only
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -65,7 +65,7 @@ async def test_get_ends_with_where_it_is(
     code, sent = await on_terminal(peer, "get", shared.name, "--super-peer", super_peer.address)
     assert code == 0
     assert "100%" in sent
-    assert plain(sent).splitlines()[-1] == "Saved, 1.0 MB, SHA-256 checked: ./blue danube.flac"
+    assert plain(sent).splitlines()[-1] == "Saved, 1.0 MB, proven by its id: ./blue danube.flac"
     assert (folder / shared.name).read_bytes() == shared.data
 
 
@@ -120,6 +120,7 @@ async def test_status_says_what_is_wrong_below_the_super_peer_and_lists_what_is_
     (folder / "data" / "owner-token").write_text(TOKEN)
     own_peer.trouble = "It cannot be reached."
     own_peer.shares = [Share("m", "/srv/m", "scanning", 1, 1), Share("a", "/nowhere/a", "missing", 2, 2)]
+    own_peer.damaged = [DamagedFile("ab" * 32, "/srv/m/lost", 5, "It is lost.", "Restore it.", WHEN)]
     code, sent = await on_terminal(peer, "status", "--peer", own_peer.address, "--data", "data", columns=120)
     assert code == 0
     lines = [line.rstrip() for line in plain(sent).splitlines()]
@@ -128,6 +129,8 @@ async def test_status_says_what_is_wrong_below_the_super_peer_and_lists_what_is_
     where = next(number for number, line in enumerate(lines) if line.startswith("Shared paths"))
     assert lines[where].endswith(" /srv/m (1 file, scanning)")
     assert lines[where + 1].endswith(" /nowhere/a (2 files, missing: No such file or directory)")
+    assert re.fullmatch(r"Damaged +/srv/m/lost", lines[where + 2])
+    assert lines[where + 3].endswith("   It is lost. Restore it.")
 
 
 async def test_without_the_owner_s_token_status_says_how_to_see_what_is_shared(

@@ -13,7 +13,7 @@ from common.http.addresses import Profile
 from common.http.dialling import Policy
 from common.http.outgoing import Outgoing
 from common.wire.files import Source
-from peer.downloads.candidates import Patience
+from peer.downloads.standing import Patience
 from peer.downloads.events import Event, Finished
 from peer.downloads.fetch import fetch
 from tests.support.sources import Content, Handler, serve, source

@@ -13,7 +13,7 @@ from aiohttp import web
 from common.errors import Refusal
 from common.wire.files import Source
 from peer.downloads import events
-from peer.downloads.candidates import Patience
+from peer.downloads.standing import Patience
 from tests.peer.downloads.conftest import HASTY, Network
 from tests.support.sources import Content, Handler, flipped, honest, source, whole_only
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import Refusal
-from peer.downloads.candidates import ENOUGH, KEPT, Candidates, Patience, SourceTrouble
+from peer.downloads.standing import ENOUGH, KEPT, Candidates, Patience, SourceTrouble
 from tests.support.sources import source
 
 A, B = source("http://127.0.0.1:2000/a", "a"), source("http://127.0.0.1:2000/b", "b")

@@ -3,7 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 
-from peer.downloads.candidates import SourceTrouble
+from peer.downloads.standing import SourceTrouble
 from peer.downloads.source import accepted_start
 
 SIZE = 1000

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from common.content.hashing import SHA256, Algorithm
 from common.runtime.clock import SystemClock
 from common.runtime.config import PeerSettings
 from common.wire.files import SharedFile
@@ -82,21 +83,23 @@ class Shelf:
     def share(self) -> Path:
         return self.folder / "share"
 
-    async def open(self, **settings: Any) -> Kept:
+    async def open(self, algorithm: Algorithm = SHA256, **settings: Any) -> Kept:
         """A library that has looked at everything. `share` is its shared directory."""
-        kept = await self.begin(**settings)
+        kept = await self.begin(algorithm, **settings)
         async with asyncio.timeout(PATIENCE):
             await kept.library.quiet()
         return kept
 
-    async def begin(self, **settings: Any) -> Kept:
+    async def begin(self, algorithm: Algorithm = SHA256, **settings: Any) -> Kept:
         """The same, just opened."""
         data = self.folder / "data"
         data.mkdir(mode=0o700, exist_ok=True)
         settings = {"shared_directory": str(self.share), "settle": SETTLE, **settings}
         clock = ShiftedClock()
         told: list[tuple[str, SharedFile]] = []
-        library = Library(PeerSettings(**settings), data, clock, lambda kind, file: told.append((kind, file)))
+        library = Library(
+            PeerSettings(**settings), data, algorithm, clock, lambda kind, file: told.append((kind, file))
+        )
         await library.open()
         self.opened.append(Kept(library, self.share, clock, told))
         return self.opened[-1]
@@ -105,9 +108,9 @@ class Shelf:
         while self.opened:
             await self.opened.pop().library.close()
 
-    async def reopen(self, **settings: Any) -> Kept:
+    async def reopen(self, algorithm: Algorithm = SHA256, **settings: Any) -> Kept:
         await self.close()
-        return await self.open(**settings)
+        return await self.open(algorithm, **settings)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from common.content.hashing import BUFFER_SIZE
+from common.content.hashing import BLAKE3, BUFFER_SIZE, SHA256, Algorithm
 from peer.shares import hasher as hashing
 from peer.shares.crew import Crew
 from peer.shares.hash_process import Outcome, hash_batch
@@ -28,7 +28,7 @@ def delivered() -> Delivered:
 
 @pytest.fixture
 def hasher(delivered: Delivered) -> Iterator[Hasher]:
-    hasher = Hasher(lambda group, outcomes: delivered.put((group, outcomes)), workers=1)
+    hasher = Hasher(lambda group, outcomes: delivered.put((group, outcomes)), SHA256, workers=1)
     yield hasher
     hasher.close()
     assert children() == set()
@@ -120,7 +120,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with readable_by_all(tmp_path) as root:
         batch = [(root, b"", [seen(b"mine", os.lstat(tmp_path / "mine"))[:4]])]
-        assert as_nobody(lambda: hash_batch(batch, memoryview(bytearray(10)))) == ["denied"]
+        assert as_nobody(lambda: hash_batch(batch, memoryview(bytearray(10)), SHA256)) == ["denied"]
 
 
 def test_a_file_whose_length_is_not_what_the_system_says(delivered: Delivered, hasher: Hasher) -> None:
@@ -206,7 +206,7 @@ def test_without_a_process_it_works_as_well(
 def test_a_crew_takes_odd_names(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(NOT_UTF8)).write_bytes(b"odd")
     file = seen(NOT_UTF8, os.lstat(tmp_path / os.fsdecode(NOT_UTF8)))
-    crew = Crew()
+    crew = Crew(SHA256)
     assert crew.start()
     outcomes = crew.hash([(os.fsencode(tmp_path), b"", [file[:4]])])
     crew.stop()
@@ -215,9 +215,22 @@ def test_a_crew_takes_odd_names(tmp_path: Path) -> None:
     assert crew.hash([]) is None
 
 
+def test_a_process_hashes_by_the_algorithm_it_is_given(tmp_path: Path) -> None:
+    write(tmp_path / "file", "content")
+    crew = Crew(BLAKE3)
+    try:
+        assert crew.start()
+        files = [each[:4] for each in group(tmp_path, "file").files]
+        [outcome] = crew.hash([(os.fsencode(tmp_path), b"", files)]) or ["none"]
+        assert outcome[0] == BLAKE3.new(b"content").hexdigest()
+    finally:
+        crew.stop()
+
+
 def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
     program = (
-        "import os, sys\nfrom peer.shares.crew import Crew\ncrew = Crew()\ncrew.start()\n"
+        "import os, sys\nfrom common.content.hashing import SHA256\nfrom peer.shares.crew import Crew\n"
+        "crew = Crew(SHA256)\ncrew.start()\n"
         "assert crew.hash([]) == []\nprint(crew._process.pid, flush=True)\nos.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
@@ -253,12 +266,14 @@ def test_a_batch_is_bounded_in_files_and_bytes() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_whole_tree(tmp_path: Path, workers: int) -> None:
-    expected = {os.fsencode(path): file_id for path, file_id in plant(tmp_path, 2000).items()}
-    expected[b"large"] = write(tmp_path / "large", b"x" * (SLICE + 5))
+@pytest.mark.parametrize("algorithm", [SHA256, BLAKE3], ids=lambda algorithm: algorithm.name)
+def test_a_whole_tree(tmp_path: Path, workers: int, algorithm: Algorithm) -> None:
+    write(tmp_path / "large", b"x" * (SLICE + 5))
+    paths = [*plant(tmp_path, 2000), "large"]
+    expected = {os.fsencode(path): algorithm.new((tmp_path / path).read_bytes()).hexdigest() for path in paths}
     found = {
         join(group.folder, file.name): outcome
-        for group, outcomes in hash_tree(os.fsencode(tmp_path), Rules(), workers)
+        for group, outcomes in hash_tree(os.fsencode(tmp_path), Rules(), workers, algorithm)
         for file, outcome in zip(group.files, outcomes, strict=True)
     }
     assert ids(found) == expected

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from common.content.hashing import SHA256
 from common.database.sqlite import DatabaseUnusable
 from common.errors import Conflict, Forbidden, Invalid, NoSpace, NotFound, Refusal, TooLarge
-from common.ids import EMPTY_FILE_ID
 from common.runtime.kinds import ConfigError
 from peer.shares import listing
 from peer.shares.library import DATABASE
@@ -100,8 +100,8 @@ async def test_a_file_just_written_is_waited_for(shelf: Shelf) -> None:
 
 async def test_an_empty_file_is_a_file(shelf: Shelf) -> None:
     kept = await shelf.open()
-    assert await kept.library.share(_written(shelf.folder / "empty", "")) == EMPTY_FILE_ID
-    assert await served(kept, EMPTY_FILE_ID) == b""
+    assert await kept.library.share(_written(shelf.folder / "empty", "")) == SHA256.empty_id
+    assert await served(kept, SHA256.empty_id) == b""
 
 
 @pytest.mark.parametrize(
@@ -549,11 +549,13 @@ async def test_an_upload_is_offered_although_its_folder_was_unshared(shelf: Shel
 SCAN = """
 import asyncio, sys
 from pathlib import Path
+from common.content.hashing import SHA256
 from common.runtime.clock import SystemClock
 from common.runtime.config import PeerSettings
 from peer.shares.library import Library
 async def main():
-    library = Library(PeerSettings(shared_directory=sys.argv[1], settle=0.0), Path(sys.argv[2]), SystemClock(), print)
+    settings = PeerSettings(shared_directory=sys.argv[1], settle=0.0)
+    library = Library(settings, Path(sys.argv[2]), SHA256, SystemClock(), print)
     await library.open()
     while True:
         await library.turned()

@@ -106,7 +106,7 @@ class Stage:
         self.load = Load(2, 16, 2_500_000)
         self.identity: Identity = load_identity(folder)
         self.outgoing = Outgoing(Policy(Profile.LOOPBACK))
-        out = SuperPeer(address or super_peer.address, self.identity)
+        out = SuperPeer(address or super_peer.address, self.identity, "sha256")
         out.through(self.outgoing)
         self.session = Session(
             out,

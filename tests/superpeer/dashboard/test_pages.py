@@ -171,3 +171,22 @@ async def test_a_long_list_of_peers_is_cut_and_says_so(aiohttp_client: Any) -> N
     assert "500 peers shown" in page.text.replace("\u00a0", " ")
     page = await page_of(aiohttp_client, samples.SampleIndex(peers=peers[:500]), "/peers")
     assert "shown" not in page.text
+
+
+async def test_a_file_that_is_at_hand_can_be_had_with_other_programs(aiohttp_client: Any) -> None:
+    file, empty = samples.file_info("a.pdf", id="a" * 64), samples.file_info("empty", id="b" * 64, size=0)
+    index = samples.SampleIndex([file, empty], sources=[samples.source("p")])
+    links = hrefs(await page_of(aiohttp_client, index, f"/files/{file.id}"))
+    assert {f"/api/v1/files/{file.id}.meta4", f"/api/v1/files/{file.id}.torrent"} < set(links)
+    links = hrefs(await page_of(aiohttp_client, index, f"/files/{empty.id}"))
+    assert f"/api/v1/files/{empty.id}.meta4" in links
+    assert f"/api/v1/files/{empty.id}.torrent" not in links
+
+
+async def test_a_file_of_which_only_pieces_are_at_hand_has_no_download(aiohttp_client: Any) -> None:
+    file = samples.file_info("a.pdf", id="a" * 64)
+    index = samples.SampleIndex([file], sources=[samples.source("p", complete=False)])
+    page = await page_of(aiohttp_client, index, f"/files/{file.id}")
+    assert "Nobody who has the whole file is online." in page.text
+    assert "some pieces" in page.text
+    assert not [link for link in hrefs(page) if link.startswith("/api/v1/")]

@@ -84,7 +84,7 @@ async def test_an_old_file_opens_with_all_that_it_holds(tmp_path: Path) -> None:
     async with serving(tmp_path / "data") as site:
         (peer,) = await site.get("/api/v1/peers")
         assert (peer["id"], peer["name"], peer["region"], peer["shared_files"]) == ("old-peer", "Old", "attic", 3)
-        assert peer["is_online"] is True
+        assert (peer["is_online"], peer["reputation"]) == (True, 50)
         assert sorted(await site.found()) == ["song.mp3", "Ünder.txt"]
         assert await site.found("unde") == ["Ünder.txt"]
         assert await site.found("so") == ["song.mp3"]

@@ -481,12 +481,12 @@ async def test_sources_are_those_online_best_first(site: Site) -> None:
     for peer in (program, two, one):
         await peer.announce(entry("a.txt"))
     await one.beat(load={"active_uploads": 1, "upload_slots": 4, "upload_rate": 5})
-    await two.beat(load={"active_uploads": 4, "upload_slots": 4, "upload_rate": 5})
+    await two.beat(load={"active_uploads": 3, "upload_slots": 4, "upload_rate": 5})
     path = f"/api/v1/files/{content_id('a.txt')}/sources"
     found = await site.get(path)
     assert [source["peer_id"] for source in found] == [one.id, two.id, "program"]
     assert found[0]["url"] == f"http://127.0.0.1:9001/api/v1/download/{content_id('a.txt')}"
-    assert (found[0]["load"], found[1]["load"], found[2]["load"]) == (0.25, 1.0, 0.0)
+    assert (found[0]["load"], found[1]["load"], found[2]["load"]) == (0.25, 0.75, 0.0)
     assert found[2]["why"] == "unverified program, load unknown"
     assert [source["peer_id"] for source in await site.get(path, region="south")] == [two.id, one.id, "program"]
     assert [source["peer_id"] for source in await site.get(path, limit=1)] == [one.id]
@@ -549,12 +549,12 @@ async def test_redirects_are_counted_and_survive_a_restart(tmp_path: Path) -> No
 async def test_a_peer_on_the_super_peers_machine_is_reached_where_the_super_peer_was(tmp_path: Path) -> None:
     """What only this machine can dial is no use to who came from elsewhere."""
     from common.wire.peers import Load
-    from superpeer.files.routes import _candidate
+    from superpeer.files.at_hand import url_of
     from superpeer.peers.presence import Seat
 
     def url(address: str, here: str) -> str:
         seat = Seat(1, "p", "", address, 9001, address, "", True, b"", 0, None, 0, True, 0.0, 0.0, Load())
-        return _candidate(seat, "ID", None, here).url
+        return url_of(seat, "ID", here)
 
     assert url("127.0.0.1", "127.0.0.1") == "http://127.0.0.1:9001/api/v1/download/ID"
     assert url("127.0.0.1", "192.168.1.5") == "http://192.168.1.5:9001/api/v1/download/ID"

@@ -26,6 +26,7 @@ PEER_KEYS = {
     "region",
     "verified",
     "version",
+    "direct",
 }
 
 

@@ -18,7 +18,7 @@ class Numbers:
         self.hub = Hub(self.clock)
         self.news = News(self.hub, self.clock)
         self.now = (0, 0, 0, 0, 0)
-        self.statistics = Statistics(self._count, self.news, self.clock)
+        self.statistics = Statistics(self._count, "sha256", self.news, self.clock)
 
     async def _count(self) -> tuple[int, int, int, int, int]:
         return self.now
@@ -72,6 +72,7 @@ async def test_they_are_right_after_every_change(site: Site) -> None:
             "total_downloads",
             "network_health",
             "last_updated",
+            "hash_algorithm",
         }
         return tuple(stats[key] for key in ("total_peers", "online_peers", "total_files", "total_bytes"))
 

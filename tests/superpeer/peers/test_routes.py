@@ -416,9 +416,10 @@ async def test_tokens_are_not_on_disk(site: Site) -> None:
 async def test_a_heartbeat_says_what_is_held(site: Site) -> None:
     peer = KeyedPeer(site)
     await peer.register()
-    assert await peer.beat() == {"catalogue_id": None, "catalogue_version": 0, "heartbeat_interval": INTERVAL}
+    always = {"heartbeat_interval": INTERVAL, "direct": True}
+    assert await peer.beat() == {"catalogue_id": None, "catalogue_version": 0, **always}
     await peer.share("a.txt")
-    assert await peer.beat() == {"catalogue_id": "c", "catalogue_version": 1, "heartbeat_interval": INTERVAL}
+    assert await peer.beat() == {"catalogue_id": "c", "catalogue_version": 1, **always}
 
 
 async def test_a_sequence_must_rise(site: Site) -> None:
