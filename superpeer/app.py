@@ -228,7 +228,7 @@ class SuperPeer:
         if kind == "peer_forgotten":
             self._standings.forget(seat.n)
             self._dial_back.forget(seat)
-        if kind in ("peer_registered", "peer_updated", "peer_online") and self._settings.dial_back:
+        if kind not in ("peer_offline", "peer_forgotten") and self._settings.dial_back:
             self._dial_back.soon(seat)
         if len(self._hub) and kind in ("peer_registered", "peer_online", "peer_offline"):
             self._news.peer(kind, await self._peer_routes.find(seat.id))

@@ -184,7 +184,7 @@ def passed_on(package: str) -> set[str]:
     """Types of which only some are published: `kind in (…)`; and those that a library tells its daemon."""
     text = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / package).rglob("*.py")))
     compared = {word for some in re.findall(r"\bkind in \(([^)]*)\)", text) for word in re.findall(r'"(\w+)"', some)}
-    return compared | set(re.findall(r'"(file_(?:added|removed|shared|unshared))"', text))
+    return compared | set(re.findall(r'"(file_(?:added|removed|shared|unshared|damaged))"', text))
 
 
 @pytest.mark.parametrize(("title", "package"), [("Super-peer", "superpeer"), ("Peer", "peer")])

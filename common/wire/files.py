@@ -119,7 +119,7 @@ class Source(Struct, frozen=True):
 
 
 class SharedFile(Struct, frozen=True):
-    """A file as the peer that shares it lists it: never a path of its disk."""
+    """A file as the peer that shares it lists it: never a path of its disk. `path` is the one in its catalogue."""
 
     id: str
     filename: str
@@ -130,6 +130,7 @@ class SharedFile(Struct, frozen=True):
     shared_at: datetime
     downloads: int
     is_available: bool
+    path: str = ""
 
 
 class LocalSearchAnswer(Struct, frozen=True):

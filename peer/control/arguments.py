@@ -13,6 +13,9 @@ examples:
   peer run --share ~/Music --super-peer 192.168.1.5:8080   share a folder with that network
   peer search blue danube                                  what is there
   peer get "blue danube.flac" -o ~/Music                   fetch it, proven; again to go on after a stop
+  peer get --from study Music/Strauss/                     a whole folder of the peer called study
+  peer downloads                                           what your peer fetches, and what keeps it waiting
+  peer limits --upload 2MB/s                               leave some of the line to others
   peer search danube --json | jq -r .id                    one JSON object a line, for programs
   peer share talk.pdf --tag talks && peer ls               what this machine offers
 
@@ -56,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
     _run(commands)
     _search(commands)
     _get(commands)
+    _queue(commands)
+    _limits(commands)
     _command(commands, "ls", "list what your peer shares")
     _command(commands, "status", "how your peer is doing")
     sharing = _command(commands, "share", "share a file or a folder")
@@ -100,9 +105,49 @@ def _search(commands: Any) -> None:
 
 
 def _get(commands: Any) -> None:
-    made = _command(commands, "get", "fetch a file, proven by its id, and go on with what was begun")
-    made.add_argument("file", metavar="ID|NAME", help="its id, or its name if that is clear enough")
+    made = _command(commands, "get", "fetch files, proven by their ids, and go on with what was begun")
+    made.epilog = (
+        "Where your own peer runs, it fetches, and this shows how it fares; with --super-peer, or where no peer of "
+        "yours runs, this fetches by itself. A stop loses nothing: the same command goes on from there."
+    )
+    made.add_argument("files", metavar="ID|NAME", nargs="*", help="an id, or a name if that is clear enough")
+    made.add_argument("--list", metavar="FILE", help="the files that FILE names: an id a line, or what sha256sum prints")
+    made.add_argument(
+        "--from", metavar=("PEER", "PATH/"), nargs=2, dest="folder_of", help="a whole folder of this peer, as it is"
+    )
     made.add_argument("-o", "--output", metavar="PATH", help="file or existing folder to save to (default: here)")
+    made.add_argument("--later", action="store_true", help="only add to your peer's downloads, and do not wait")
+    made.add_argument("--priority", metavar="N", default=0, help="-100 to 100; what is higher goes first (default: 0)")
+    made.add_argument("--sequential", action="store_true", help="from front to back, for what is played meanwhile")
+    made.add_argument("-v", "--verbose", action="store_true", help="show what each source does")
+
+
+def _queue(commands: Any) -> None:
+    listing = _command(commands, "downloads", "list what your peer fetches, and why something waits")
+    listing.add_argument("--all", action="store_true", help="also all that is finished (default: the latest of it)")
+    for name, summary in (
+        ("pause", "stop downloads for a while"),
+        ("resume", "go on with downloads that were paused, wait or failed"),
+        ("cancel", "forget downloads, and what has come of those that are not finished"),
+    ):
+        made = _command(commands, name, summary)
+        made.add_argument("ids", metavar="ID", nargs="+", help="as `peer downloads` shows it, or how it begins")
+
+
+def _limits(commands: Any) -> None:
+    made = _command(commands, "limits", "show or set how fast your peer may upload and download")
+    made.epilog = "A rate is such as 500kB/s or 4MiB/s, and 0 for no limit. What is not named stays as it is."
+    for direction, who in (("upload", "to"), ("download", "from")):
+        made.add_argument(f"--{direction}", metavar="RATE", help=f"all {direction}s together")
+        made.add_argument(f"--{direction}-per-peer", metavar="RATE", help=f"{who} one address")
+        made.add_argument(f"--{direction}-per-transfer", metavar="RATE", help=f"one file {who} one address")
+    made.add_argument("--lan-exempt", metavar="yes|no", help="whether addresses of private networks do not count")
+    made.add_argument(
+        "--schedule",
+        metavar="LINE",
+        action="append",
+        help="while its hours last, such as 'Mon-Fri 08:00-18:00 up 1MB/s'; repeatable; '' for none",
+    )
 
 
 def _run(commands: Any) -> None:

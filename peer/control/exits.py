@@ -28,6 +28,7 @@ class Stop(Exception):
 
 
 _BY_CODE = {
+    "download_not_found": Exit.NOT_FOUND,
     "file_not_found": Exit.NOT_FOUND,
     "not_found": Exit.NOT_FOUND,
     "peer_not_found": Exit.NOT_FOUND,

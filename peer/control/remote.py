@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiohttp
 import msgspec
 from yarl import URL
 
@@ -27,6 +28,8 @@ from common.wire.files import (
     UnshareRequest,
 )
 from common.wire.peer_daemon import OwnerCode, PeerInfo
+from common.wire.peers import Peer
+from common.wire.transfer import Download, DownloadRequest, DownloadsRequest, Limits
 from peer.control.exits import Exit, Stop, exit_of
 
 T = TypeVar("T")
@@ -57,6 +60,19 @@ class SuperPeer:
     async def sources(self, file_id: str) -> list[Source]:
         """Who is online and holds it, best first."""
         return await self._get(f"/api/v1/files/{file_id}/sources", list[Source])
+
+    async def peers(self) -> list[Peer]:
+        """Every peer that is known, a page of them at a time."""
+        found: list[Peer] = []
+        query: Query | None = [("limit", str(PAGE))]
+        while query is not None:
+            with self._explained():
+                async with self._outgoing.request(
+                    "GET", url_of(self._address, "/api/v1/peers", query), deadline=15.0
+                ) as response:
+                    page, query = await _page(response, Peer)
+            found += page
+        return found
 
     async def _get(self, path: str, kind: type[T], query: Query = ()) -> T:
         with self._explained():
@@ -91,9 +107,8 @@ class OwnPeer:
         query: Query | None = [("limit", str(PAGE))]
         while query is not None:
             async with self._ask("GET", self._url("/api/v1/files", query)) as response:
-                found += msgspec.json.decode(await read_bounded(response, LARGEST_ANSWER), type=list[SharedFile])
-                following = response.links.get("next", {}).get("url")
-                query = list(URL(str(following)).query.items()) if following else None
+                page, query = await _page(response, SharedFile)
+            found += page
         return found
 
     async def shares(self) -> list[Share]:
@@ -118,6 +133,39 @@ class OwnPeer:
         """Offers a shared folder no longer."""
         body = msgspec.json.encode(UnshareRequest(path))
         return await self._command("POST", self._url("/api/v1/shares/remove"), Done, body)
+
+    async def add(self, files: list[DownloadRequest]) -> list[Download]:
+        """Adds downloads to its queue."""
+        body = msgspec.json.encode(DownloadsRequest(files))
+        return await self._command("POST", self._url("/api/v1/downloads"), list[Download], body, 60.0)
+
+    async def downloads(self) -> list[Download]:
+        """All that it fetches and has fetched."""
+        return await self._command("GET", self._url("/api/v1/downloads"), list[Download])
+
+    async def download(self, download_id: str) -> Download:
+        """One of them."""
+        return await self._command("GET", self._url(f"/api/v1/downloads/{download_id}"), Download)
+
+    async def pause(self, download_id: str) -> Download:
+        """Stops it for a while."""
+        return await self._command("POST", self._url(f"/api/v1/downloads/{download_id}/pause"), Download)
+
+    async def resume(self, download_id: str) -> Download:
+        """Goes on with it."""
+        return await self._command("POST", self._url(f"/api/v1/downloads/{download_id}/resume"), Download)
+
+    async def cancel(self, download_id: str) -> Done:
+        """Forgets it."""
+        return await self._command("DELETE", self._url(f"/api/v1/downloads/{download_id}"), Done)
+
+    async def limits(self) -> Limits:
+        """How fast it may be."""
+        return await self._command("GET", self._url("/api/v1/limits"), Limits)
+
+    async def set_limits(self, limits: Limits) -> Limits:
+        """Makes it so."""
+        return await self._command("PUT", self._url("/api/v1/limits"), Limits, msgspec.json.encode(limits))
 
     async def page_link(self) -> str:
         """A link that opens the owner's part of the page once."""
@@ -175,6 +223,37 @@ class OwnPeer:
                     "Name its data folder with --data DIR."
                 )
             raise
+
+
+class OtherPeer:
+    """A peer of the network, asked for what everybody may know."""
+
+    def __init__(self, outgoing: Outgoing, address: str) -> None:
+        self._outgoing = outgoing
+        self._address = address
+
+    async def below(self, path: str, most: int) -> list[SharedFile]:
+        """What it offers at or below a path of its catalogue. Raises Stop when that is more than `most` files."""
+        found: list[SharedFile] = []
+        query: Query | None = [("prefix", path), ("limit", str(PAGE))]
+        advice = f"The peer at {self._address} does not answer. Try again when it is online."
+        while query is not None:
+            with explained(advice, f"The peer at {self._address}"):
+                async with self._outgoing.request(
+                    "GET", url_of(self._address, "/api/v1/files", query), deadline=15.0
+                ) as response:
+                    page, query = await _page(response, SharedFile)
+            found += page
+            if len(found) > most:
+                raise Stop(Exit.FAILED, "too_many_downloads", f"These are more than {most} files: name a folder in it.")
+        return found
+
+
+async def _page(response: aiohttp.ClientResponse, kind: type[T]) -> tuple[list[T], Query | None]:
+    """One page of a list, and the query of the next."""
+    found = msgspec.json.decode(await read_bounded(response, LARGEST_ANSWER), type=list[kind])  # type: ignore[valid-type]
+    following = response.links.get("next", {}).get("url")
+    return found, list(URL(str(following)).query.items()) if following and found else None
 
 
 @contextmanager

@@ -17,7 +17,7 @@ MOST_HEADERS = 64
 MAX_RETRY_AFTER = 24 * 3600.0
 _END = b"\r\n\r\n"
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: [^\r\n]*)?", re.ASCII)
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*", re.ASCII)
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)", re.ASCII)
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 LATER = (429, 503)
 
@@ -74,7 +74,7 @@ def parse_head(text: bytes) -> Head:
         header = _HEADER.fullmatch(line)
         if header is None:
             raise SourceTrouble("refused", "does not speak HTTP as it should")
-        name, value = header[1].decode().lower(), header[2].decode("latin-1")
+        name, value = header[1].decode().lower(), header[2].strip(b" \t").decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Head(int(status[1]), headers)
 

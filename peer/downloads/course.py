@@ -20,6 +20,7 @@ from peer.downloads.standing import Patience, SourceTrouble, Standing, nobody_le
 
 STUCK = 5.0  # seconds without anybody who has what is missing, after which another claim is followed
 EARLIER_RUN = "an earlier run"
+MOST_REFUSED = 1000
 NO_SUCH_FILE = "This is not the id of an empty file, which it is said to be."
 
 
@@ -83,6 +84,7 @@ class Course:
     _afresh: str = field(init=False, default="")
     _followed_since: float = field(init=False, default=0.0)
     _aside: frozenset[str] = field(init=False, default=frozenset())
+    _refused: dict[str, SourceTrouble] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._grid = Grid.of(self.size)
@@ -100,6 +102,13 @@ class Course:
             if source.url in self._known:
                 self._known[source.url].forgive(now)
         self._enlist()
+
+    def refused(self, source: Source, trouble: SourceTrouble) -> bool:
+        """This source is not used at all; whether that is new."""
+        is_new = source.url not in self._refused
+        if is_new and len(self._refused) < MOST_REFUSED:
+            self._refused[source.url] = trouble
+        return is_new
 
     def has(self, url: str, pieces: int) -> None:
         """A source that has a part of the file has these pieces of it."""
@@ -135,6 +144,11 @@ class Course:
             self.phase = "over"
             return Publish()
         return self._refute()
+
+    @property
+    def is_proven_in_part(self) -> bool:
+        """There are pieces of which nothing says that they are not the file's."""
+        return self.claim is not None and self.plan.proven != 0
 
     def standings(self) -> list[Standing]:
         """Every source that was asked for pieces, under whatever claim."""
@@ -218,7 +232,7 @@ class Course:
         if waits and now - idle_since < self.patience.waiting:
             return
         self.phase = "over"
-        yield Fail(nobody_left(self._troubles(), kept=bool(self.plan.proven)))
+        yield Fail(nobody_left(self._troubles(), kept=self.is_proven_in_part))
 
     def _note_idle(self, now: float) -> float:
         """Since when nothing has come."""
@@ -229,7 +243,7 @@ class Course:
 
     def _troubles(self) -> list[SourceTrouble]:
         found = [s.latest for s in self.plan.standings.values() if s.latest is not None]
-        return [*found, *self.claims.troubles(), *(trouble for _, trouble in self.blamed)]
+        return [*self._refused.values(), *found, *self.claims.troubles(), *(trouble for _, trouble in self.blamed)]
 
     def _is_lost(self, now: float) -> bool:
         """Nobody is left under the present claim, or nobody who has what is missing."""

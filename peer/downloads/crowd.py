@@ -29,6 +29,7 @@ MOST_MET = 32  # with those who follow us
 LINGER = 120.0  # seconds for which the file is offered to the crowd once it is whole
 FIRST_ANSWER = 0.5  # seconds that a transfer waits to hear of others
 SILENCE = 30.0
+GOODBYE = 2.0  # seconds that a super-peer has to hear that we leave
 LONGEST_LINE = 64 * 1024
 RETRIES = 3
 
@@ -91,18 +92,21 @@ class Swarm(Crowd):
     async def end(self) -> None:
         """Leaves the swarm. A whole file stays on offer for a while, for those who are still at it."""
         tasks = [*self._followed.values(), *([self._announcing] if self._announcing else [])]
+        self._followed, self._announcing = {}, None
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        if self._offered is None:
+        offered, self._offered = self._offered, None
+        if offered is None:
             return
-        if self._transfer.course.plan.is_done:
-            asyncio.get_running_loop().call_later(LINGER, self._offered.withdraw)
+        if self._transfer.is_published:
+            asyncio.get_running_loop().call_later(LINGER, offered.withdraw)
         else:
-            self._offered.withdraw()
-        with contextlib.suppress(OutgoingError, errors.Refusal):
-            await self._announce(self._transfer.wanted.id, SwarmRequest(self._manifest, 0, leaving=True))
+            offered.withdraw()
+        with contextlib.suppress(OutgoingError, errors.Refusal, TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                await self._announce(self._transfer.wanted.id, SwarmRequest(self._manifest, 0, leaving=True))
 
     async def _keep_announcing(self) -> None:
         while True:

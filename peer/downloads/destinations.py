@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from common import errors
 from common.content.names import safe_name
 from common.runtime.units import format_size
+from peer.downloads.part_file import refusal_of
 from peer.downloads.record import Record
 
 
@@ -21,6 +22,14 @@ def place(folder: str, name: str) -> tuple[str, str]:
     if not parts:
         raise errors.Invalid("invalid_path", "The file needs a name.")
     return os.path.normpath(os.path.join(folder, *parts[:-1])), parts[-1]
+
+
+def make(folder: str) -> None:
+    """Makes the folder if it is not there. Raises NoSpace, and Invalid where it cannot be."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise refusal_of(error, folder) from error
 
 
 def check_room(records: Iterable[Record]) -> None:

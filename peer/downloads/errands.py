@@ -49,7 +49,10 @@ News = Begun | Proven | Ended | DiskFailed
 
 @dataclass(slots=True, eq=False)
 class Errand:
-    """The thread's side of a request. `last` may be lowered; `received` is read by others while it grows."""
+    """The thread's side of a request. `last` may be lowered; `received` is read by others while it grows.
+
+    `granted`: the piece that the source chose may be written; nobody else fetches it.
+    """
 
     request: Request
     url: URL
@@ -57,6 +60,7 @@ class Errand:
     last: int
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
+    granted: threading.Event = field(default_factory=threading.Event)
     why: SourceTrouble | None = None
     at: int = -1
     received: int = 0
@@ -80,10 +84,11 @@ class Errand:
         with self.lock:
             self.why = self.why or why
             self.stop.set()
-            connection = self.connection
-        if connection is not None:
-            with contextlib.suppress(OSError):  # it has ended by itself
-                connection.shutdown(socket.SHUT_RDWR)
+            self.granted.set()
+            if self.connection is not None:
+                # Under the lock, so that it is not closed, and its number another's, before this is done.
+                with contextlib.suppress(OSError):  # it has ended by itself
+                    self.connection.shutdown(socket.SHUT_RDWR)
 
     def hold(self, connection: socket.socket) -> bool:
         """Works on this connection from now on, which `cancel` breaks off; False when it is to stop."""

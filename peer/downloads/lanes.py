@@ -76,6 +76,11 @@ class Lanes:
         if request in self._errands:
             self._errands[request].cancel(why)
 
+    def grant(self, request: Request) -> None:
+        """The piece that the source chose may be written: nobody else fetches it, and it is not proven."""
+        if request in self._errands:
+            self._errands[request].granted.set()
+
     def received(self, request: Request) -> int:
         """How many bytes of it have come."""
         errand = self._errands.get(request)
@@ -146,7 +151,8 @@ class Lanes:
         connection.sendall(self._question(errand))
         buffer = self._buffer()
         head, rest = read_head(connection, buffer, time.monotonic() + self._patience.head)
-        if errand.first < 0:
+        is_open = errand.first < 0
+        if is_open:
             span = chosen(head, self._grid.size)
             if span is None:
                 errand.request.standing.gives_next = False
@@ -160,6 +166,8 @@ class Lanes:
             wanted = self._grid.run(errand.first, errand.last)
             span = accepted(head, wanted, self._grid.size, whole_too=self.manifest is None)
         self._tell(Begun(errand.request, errand.first))
+        if is_open:
+            errand.granted.wait()  # until `grant` or `cancel`: one of them answers each Begun
         connection.settimeout(self._patience.silence)
         done = _Body(self, errand, line, connection, buffer, rest, span.start).read_pieces(wanted)
         return done == span.stop and head.keeps_alive

@@ -19,7 +19,8 @@ LATER = ("hashes_pending", "too_many_requests")
 def check_url(source: Source, file_id: FileId) -> None:
     """A super-peer may send us to any host that policy allows, but only for this very file. Raises SourceTrouble."""
     try:
-        leads_there = URL(source.url).path == f"/api/v1/download/{file_id}"
+        url = URL(source.url)
+        leads_there = (url.scheme, url.path, url.user) == ("http", f"/api/v1/download/{file_id}", None)
     except ValueError:
         leads_there = False
     if not leads_there:

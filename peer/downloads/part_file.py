@@ -140,8 +140,11 @@ class PartFile:
         return os.preadv(self._file, [buffer], offset)
 
     def duplicate(self) -> int:
-        """A descriptor of its own, for reading what is there; it stays good when the file is named."""
-        return os.dup(self._file)
+        """A descriptor for reading what is there; it stays good when the file is named, and does not hold it."""
+        try:
+            return os.open(f"/proc/self/fd/{self._file}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return os.dup(self._file)
 
     def restart(self) -> None:
         """Throws away what is there."""
@@ -183,7 +186,8 @@ class PartFile:
         """Lets go of it; a part without a byte is not kept."""
         if not self._published and not os.fstat(self._file).st_size:
             self._remove()
-        os.close(self._file)
+        file, self._file = self._file, -1  # what comes too late must not meet another file of the same number
+        os.close(file)
         os.close(self._folder)
 
     @contextlib.contextmanager
@@ -192,7 +196,7 @@ class PartFile:
         try:
             yield
         except OSError as error:
-            raise _refusal(error, self.path) from error
+            raise refusal_of(error, self.path) from error
 
 
 def drop_published(wanted: Wanted, path: str) -> None:
@@ -216,7 +220,8 @@ def part_name(name: str, file_id: FileId) -> str:
     return (name if len(whole) <= room else whole[:room].decode("utf-8", "ignore")) + ending
 
 
-def _refusal(error: OSError, path: str) -> errors.Refusal:
+def refusal_of(error: OSError, path: str) -> errors.Refusal:
+    """What the system will not do at `path`, with what to do about it."""
     if error.errno in _FULL:
         detail = f"No room is left for {path}. Free some space and fetch again: what came so far is kept."
         return errors.NoSpace("disk_full", detail)

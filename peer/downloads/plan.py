@@ -48,6 +48,7 @@ class Plan:
     requests: list[Request] = field(default_factory=list)
     _rarity: Rarity = field(init=False)
     _inherited: list[tuple[Standing, int]] = field(init=False, default_factory=list)
+    _shares: tuple[int, int] = field(init=False, default=(2, 2))
 
     def __post_init__(self) -> None:
         self._rarity = Rarity(self.grid.count, self.chance)
@@ -143,11 +144,13 @@ class Plan:
         """What is to be done now; each order counts as carried out."""
         if self.is_done:
             return [self.cancel(request) for request in self.requests if not request.ending]
+        self._count()
         left = [request for request in self.requests if request.standing.dropped and not request.ending]
         orders: list[Order] = [self.cancel(request) for request in left]
         orders += [*self._shorten(), *self._hand_over(now), *self._ask_all(now)]
         orders += stealing.too_slow(self, now)
-        if not self.alone:
+        # Among many that have parts, one without work is nothing unusual while there are pieces left.
+        if not self.alone and not (self.free and self.is_crowd):
             orders += stealing.for_the_idle(self, now)
         return orders
 
@@ -161,16 +164,20 @@ class Plan:
         request.ending = True
         return Cancel(request, why)
 
-    def _share(self, standing: Standing) -> int:
-        """How many requests it is given at one time."""
-        if self.alone:
-            return 1
+    def _count(self) -> None:
+        """How many requests a source is given at one time: one that has everything, and one that has a part."""
         others = [other for other in self.standings.values() if not other.dropped]
-        if not self.is_crowd:
-            return max(2, -(-LANES // max(1, len(others))))
-        if standing.complete:
-            return max(2, -(-CROWD_SHARE // (1 + sum(not other.complete for other in others))))
-        return max(2, -(-CROWD_SHARE // max(1, sum(bool(other.have) for other in others))))
+        if self.alone:
+            self._shares = 1, 1
+        elif not self.is_crowd:
+            self._shares = (max(2, -(-LANES // max(1, len(others)))),) * 2
+        else:
+            takers = 1 + sum(not other.complete for other in others)
+            givers = sum(bool(other.have) for other in others)
+            self._shares = max(2, -(-CROWD_SHARE // takers)), -(-CROWD_SHARE // max(1, givers))
+
+    def _share(self, standing: Standing) -> int:
+        return self._shares[0] if standing.complete else self._shares[1]
 
     def _shorten(self) -> Iterator[Order]:
         """Once there is a crowd, who has everything chooses what to send: long runs of its are cut short."""

@@ -145,7 +145,7 @@ class Queue:
         """Stops one until it is resumed. Raises NotFound, Conflict."""
         record = self._record(download_id)
         self._refuse_ended(record, "be paused")
-        await self._change(record, state="paused", why="Paused by you.")
+        await self._change(record, state="paused", why="Paused by you.", code="")
         await self._stop_if_running(download_id)
         return self.get(download_id)
 
@@ -156,7 +156,7 @@ class Queue:
             self._refuse_ended(record, "be resumed")
         if download_id not in self._running:
             self._not_before.pop(download_id, None)
-            await self._change(record, state="queued", why="", failures=0)
+            await self._change(record, state="queued", why="", code="", failures=0)
             self._wake.set()
         return self.get(download_id)
 
@@ -216,15 +216,18 @@ class Queue:
             path = await self._obtain(running)
             changes: dict[str, object] = {"state": "finished", "why": "", "path": path, "verified": record.size}
             changes |= {"finished": self._clock.now(), "failures": 0}
+            changes["code"] = "already_there" if running.transfer is None else ""
             self.finished, self.bytes = self.finished + 1, self.bytes + record.size
         except errors.Refusal as refusal:
             failures = self._record(record.id).failures + 1
             state, pause = after(refusal, failures)
             self._not_before[record.id] = self._clock.monotonic() + pause
-            changes = {"state": state, "why": refusal.detail, "failures": failures, "verified": running.verified}
+            changes = {"state": state, "why": refusal.detail, "code": refusal.code, "failures": failures}
+            changes["verified"] = running.verified
         except Exception:
             log.exception("download failed", extra={"download": record.id})
             changes = {"state": "failed", "why": "Something went wrong here: the log says what. Resume to try again."}
+            changes["code"] = "internal_error"
         finally:
             self._running.pop(record.id, None)
         await self._change(self._record(record.id), **changes)
@@ -234,7 +237,7 @@ class Queue:
     async def _obtain(self, running: "Running") -> str:
         record, settings = running.record, self._settings
         wanted = self._wanted(record)
-        await asyncio.to_thread(os.makedirs, record.folder, exist_ok=True)
+        await asyncio.to_thread(destinations.make, record.folder)
         if there := await already_there(wanted, settings.algorithm):
             return there
 

@@ -22,6 +22,7 @@ class Record(Struct, frozen=True):
     state: str
     added: float
     why: str = ""
+    code: str = ""
     priority: int = 0
     sequential: bool = False
     verified: int = 0
@@ -36,4 +37,4 @@ def after(refusal: errors.Refusal, failures: int) -> tuple[str, float]:
         return "failed", 0.0
     if isinstance(refusal, errors.NoSpace):
         return "stalled", NO_SPACE_PAUSE
-    return "stalled", min(FIRST_PAUSE * 2.0 ** max(0, failures - 1), LONGEST_PAUSE)
+    return "stalled", min(FIRST_PAUSE * 2.0 ** min(max(0, failures - 1), 30), LONGEST_PAUSE)

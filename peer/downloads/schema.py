@@ -12,6 +12,7 @@ MIGRATIONS = (
         size INTEGER NOT NULL,
         state TEXT NOT NULL,                           -- queued, paused, stalled, finished or failed
         why TEXT NOT NULL DEFAULT '',
+        code TEXT NOT NULL DEFAULT '',                 -- the same for programs: an error's code, or already_there
         priority INTEGER NOT NULL DEFAULT 0,
         sequential INTEGER NOT NULL DEFAULT 0,
         verified INTEGER NOT NULL DEFAULT 0,           -- bytes, as it was last noted, for show

@@ -132,10 +132,13 @@ class Standing:
 def nobody_left(troubles: Sequence[SourceTrouble], kept: bool) -> errors.Refusal:
     """What went wrong, when it went wrong with everybody: how each source failed at last, the latest at the end."""
     outcomes = {trouble.outcome for trouble in troubles}
-    if "corrupt" in outcomes:
-        detail = "What the sources sent is not this file; nothing of it was kept. Try again when others share it."
-        return errors.Unacceptable("proof_failed", detail)
     rest = f" {KEPT}" if kept else ""
+    if "corrupt" in outcomes and outcomes <= FOR_GOOD:
+        gone = KEPT if kept else "Nothing of it was kept."
+        return errors.Unacceptable(
+            "proof_failed", f"What the sources sent is not this file. {gone} Try again when others share it."
+        )
+    outcomes -= {"corrupt"}  # those who may come back decide
     if outcomes <= AWAY:
         detail = f"No source of this file answers. Try again when one is online.{rest}"
         return errors.Unavailable("no_source_online", detail)

@@ -116,6 +116,11 @@ class Transfer:
         return min(self.wanted.size, self.verified + sum(map(self._on_the_way, self.course.plan.requests)))
 
     @property
+    def is_published(self) -> bool:
+        """The file lies under its name."""
+        return self._path is not None
+
+    @property
     def rate(self) -> float:
         """Bytes a second that come."""
         return self._meter.rate(self._clock())
@@ -127,11 +132,17 @@ class Transfer:
 
     async def run(self) -> str:
         """Until the file lies under its name, whose path is returned. Raises Refusal."""
-        self.part = await asyncio.to_thread(PartFile, self.wanted)
+        opening = asyncio.ensure_future(asyncio.to_thread(PartFile, self.wanted))
+        try:
+            self.part = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_let_go)
+            await asyncio.wait([opening])
+            raise
         try:
             return await self._run_with_part()
         finally:
-            await asyncio.to_thread(self.part.close)
+            await _surely(asyncio.to_thread(self.part.close))
 
     async def _run_with_part(self) -> str:
         loop = asyncio.get_running_loop()
@@ -158,7 +169,8 @@ class Transfer:
             await self._look()
             await self._work()
         finally:
-            await asyncio.shield(self._end())
+            # The threads write into the part: it must not be closed before they are gone, however often this is stopped.
+            await _surely(self._end())
         assert self._path is not None
         return self._path
 
@@ -167,9 +179,11 @@ class Transfer:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._crowd.end()
-        await asyncio.to_thread(self._lanes.close)
-        await asyncio.to_thread(self._proof.close)
+        try:
+            await self._crowd.end()
+        finally:
+            await asyncio.to_thread(self._lanes.close)
+            await asyncio.to_thread(self._proof.close)
 
     def hear(self, sources: Sequence[Source]) -> None:
         """These have the file, or fetch it too."""
@@ -213,9 +227,12 @@ class Transfer:
     def _take_in(self, news: News) -> None:
         match news:
             case Begun(request, piece):
-                if not self.course.plan.answered(request, self._clock(), piece):
+                plan = self.course.plan
+                if request in plan.requests and plan.answered(request, self._clock(), piece):
+                    self._lanes.grant(request)
+                else:
                     self._lanes.cancel(request, None)
-            case Proven(request, piece):
+            case Proven(request, piece) if request in self.course.plan.requests:
                 self.course.proven(request, piece)
                 self._crowd.proven(piece)
             case Ended(request, trouble):
@@ -250,12 +267,14 @@ class Transfer:
                 self._tell(events.Verified(self.wanted.id))
                 self._path = await asyncio.to_thread(self.part.publish)
             case Fail(refusal):
-                if refusal.code == "proof_failed":
+                if refusal.code == "proof_failed" and not self.course.is_proven_in_part:
                     await asyncio.to_thread(self.part.restart)
                 raise refusal
 
     async def _take_up(self, manifest: Manifest | None, afresh: str) -> None:
         await self._proof.restart()
+        if manifest is None:
+            await self._crowd.end()  # nothing proves pieces any more, so none may be offered
         if afresh:
             await asyncio.to_thread(self.part.restart)
             self._tell(events.StartedOver(afresh))
@@ -303,7 +322,7 @@ class Transfer:
         try:
             check_url(source, self.wanted.id)
         except SourceTrouble as trouble:
-            if source.url not in self.course.claims.claimants:
+            if self.course.refused(source, trouble):
                 self._tell(events.SourceFailed(source.peer_id, trouble.outcome, trouble.detail))
             return False
         return True
@@ -360,3 +379,22 @@ class Transfer:
     def _tell_progress(self, now: float) -> None:
         self._told_at = now
         self._tell(events.Progress(self.received, self.wanted.size, self.rate, self.eta, self.verified))
+
+
+def _let_go(opened: asyncio.Future[PartFile]) -> None:
+    """Closes a part that nobody waits for any more."""
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
+
+
+async def _surely(work: Coroutine[Any, Any, None]) -> None:
+    """Until it is done, however often the caller is cancelled meanwhile."""
+    task, cancelled = asyncio.ensure_future(work), False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError

@@ -33,6 +33,7 @@ def download(record: Record, transfer: Transfer | None = None, hashed: int | Non
         sources=[] if transfer is None else list(sources(transfer)),
         added=utc(record.added),
         finished=utc(record.finished) if record.finished is not None else None,
+        code=record.code if transfer is None else "",
     )
 
 

@@ -30,6 +30,14 @@ class Kept(NamedTuple):
     stamp: tuple[int, int, int]
 
 
+class Page(NamedTuple):
+    """Some of `total` entries; those behind `following` come next, if it is not None."""
+
+    files: list[SharedFile]
+    total: int
+    following: int | None
+
+
 def shared_files(connection: sqlite3.Connection, rows: Sequence[int]) -> list[SharedFile]:
     """These entries, as others see them."""
     marks = ",".join("?" * len(rows))
@@ -73,6 +81,27 @@ def search(
     ).fetchall()
     count = connection.execute(f"SELECT count(*) FROM entry WHERE {where}", values).fetchone()[0]
     return LocalSearchAnswer([_shown(row) for row in page], count, q)
+
+
+def below(
+    connection: sqlite3.Connection, path: str, after: int, limit: int, *, public_only: bool = True
+) -> Page:
+    """One page of the entries at `path` of the catalogue, or below it ("" is all): those behind `after`. Each path is
+    one entry, equal contents too."""
+    where, values = "offered AND path NOT NULL", list[object]()
+    if path:
+        where += " AND (path = ? OR path > ? AND path < ?)"
+        values += [path, f"{path}/", f"{path}0"]  # "0" is the character after "/"
+    if public_only:
+        where += " AND entry.audience = ?"
+        values.append(PUBLIC)
+    page = connection.execute(
+        f"SELECT {_SHOWN}, entry.id FROM {_FROM} WHERE {where} AND entry.id > ? ORDER BY entry.id LIMIT ?",
+        (*values, after, limit),
+    ).fetchall()
+    count = connection.execute(f"SELECT count(*) FROM entry WHERE {where}", values).fetchone()[0]
+    following = page[-1][-1] if len(page) == limit else None
+    return Page([_shown(row[:-1]) for row in page], count, following)
 
 
 def kept(connection: sqlite3.Connection, file_id: str, *, public_only: bool = True) -> list[Kept]:
@@ -119,5 +148,5 @@ def _shown(row: tuple[str, str, int, str, str, float, int, int]) -> SharedFile:
     file_id, path, size, category, tags, shared_at, downloads, is_here = row
     name = path.rpartition("/")[2]
     return SharedFile(
-        file_id, name, size, file_id, category, json.loads(tags), utc(shared_at), downloads, is_available=bool(is_here)
+        file_id, name, size, file_id, category, json.loads(tags), utc(shared_at), downloads, bool(is_here), path
     )

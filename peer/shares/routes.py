@@ -41,6 +41,12 @@ class LocalSearchQuery(Struct, frozen=True, kw_only=True):
     cursor: Cursor = ""
 
 
+class FilesQuery(LocalSearchQuery, frozen=True, kw_only=True):
+    """`prefix`: each path of the catalogue that is this one or lies below it; `/` is all of it."""
+
+    prefix: Annotated[str, Meta(max_length=4096)] = ""
+
+
 class UnshareQuery(Struct, frozen=True, kw_only=True):
     """`delete`: remove the file from the disk too."""
 
@@ -54,7 +60,9 @@ class ShareRoutes:
         self._library = library
         self._max_file_size = max_file_size
 
-    async def files(self, request: web.Request, query: LocalSearchQuery) -> web.Response:
+    async def files(self, request: web.Request, query: FilesQuery) -> web.Response:
+        if query.prefix:
+            return await self._below(request, query)
         offset = decode_cursor(query.cursor, "files", (int,))[0] if query.cursor else 0
         if offset < 0:
             raise errors.Invalid("invalid_cursor", "The cursor cannot be read; begin again without one.")
@@ -62,6 +70,15 @@ class ShareRoutes:
         more = offset + len(found.results) < found.count
         cursor = encode_cursor("files", offset + len(found.results)) if more and found.results else None
         return json_response(found.results, headers=page_headers(request, found.count, True, cursor))
+
+    async def _below(self, request: web.Request, query: FilesQuery) -> web.Response:
+        """Each path is told, equal contents too; a page goes on behind the last one, whatever changed meanwhile."""
+        if query.q or query.category:
+            raise errors.Invalid("invalid_parameter", "`prefix` goes without `q` and `category`: leave those out.")
+        after = decode_cursor(query.cursor, "below", (int,))[0] if query.cursor else 0
+        page = await self._library.below(query.prefix.strip("/"), after=after, limit=query.limit)
+        cursor = encode_cursor("below", page.following) if page.following is not None else None
+        return json_response(page.files, headers=page_headers(request, page.total, True, cursor))
 
     async def search(self, request: web.Request, query: LocalSearchQuery) -> LocalSearchAnswer:
         if query.category and query.category not in CATEGORIES:
@@ -142,9 +159,9 @@ class ShareRoutes:
                 handle=self.files,
                 summary="What this peer offers, newest first",
                 tag="files",
-                query=LocalSearchQuery,
+                query=FilesQuery,
                 answer=list[SharedFile],
-                codes=("invalid_limit", "invalid_cursor"),
+                codes=("invalid_limit", "invalid_cursor", "invalid_parameter"),
             ),
             Endpoint(
                 method="GET",

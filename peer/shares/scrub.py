@@ -27,7 +27,7 @@ SHORTEST_PAUSE = 0.05
 AT_ONCE = 512  # files taken from the database
 SLICE = 4 * 1024 * 1024  # bytes after which it rests
 FILES = 128  # the same for small files
-FLOOR = 512 * 1024  # bytes that a file counts for at least: opening it costs, too
+FLOOR = 1024 * 1024  # bytes that a file counts for at least: opening it costs, too
 AGAIN = 600.0  # seconds after which it is tried again to read what could not be read
 PATIENCE = 60.0  # seconds for which it waits before each slice while somebody is served
 STOPPING = 5.0  # seconds for which a disk that does not answer holds up the stop
@@ -112,8 +112,7 @@ class Scrub:
                 is_whole &= await self._conclude(done)
                 await asyncio.sleep(max(count, FLOOR * len(done)) / self._rate if self._rate else 0)
         finally:
-            if checks:
-                reader.submit(checks[0].close)  # after what the thread is at
+            reader.submit(_close, checks)  # after what the thread is at
         return is_whole
 
     async def _wait_while_busy(self) -> None:
@@ -144,6 +143,11 @@ def _read_some(checks: "deque[Check]", buffer: memoryview) -> "tuple[int, list[C
             checks[0].close()
             done.append(checks.popleft())
     return count, done
+
+
+def _close(checks: "Iterable[Check]") -> None:
+    for check in checks:
+        check.close()
 
 
 def _touched(known: Iterable[Suspect], before: float) -> list[Suspect]:

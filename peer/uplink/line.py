@@ -27,6 +27,8 @@ PING = 25.0  # seconds
 LARGEST = 64 * 1024  # bytes of a frame
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 LASTED = 60.0  # seconds after which a line was a good one
+# The super-peer counts a stream as over before its last word has come back here.
+MOST_ANSWERED = 2 * STREAMS_OF_LINE
 
 
 class SuperPeer(Protocol):
@@ -109,7 +111,7 @@ class Line:
         except (ValueError, RecursionError) as error:
             log.warning("the super-peer asks what it may not", extra={"reason": str(error)[:200]})
             return
-        if len(self._answering) < STREAMS_OF_LINE:
+        if len(self._answering) < MOST_ANSWERED:
             task = asyncio.create_task(self._answer(request), name="answer over the line")
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)

@@ -15,7 +15,7 @@ from common.http.endpoint import Endpoint
 from common.ids import is_file_id
 from common.runtime.clock import Clock
 from common.serving.bandwidth import Bandwidth, Line
-from common.serving.file_reply import COPIED, Meter, Pace, Served, Version, send_file
+from common.serving.file_reply import COPIED, STALLED, Meter, Pace, Served, Version, send_file
 from common.serving.pacing import Sleep, Turns
 from common.serving.ranges import ByteRange, parse_range
 from peer.uploads.askers import RELAY, Asker, asker
@@ -34,6 +34,9 @@ class Shelf(Protocol):
         """An open file that is what it was when it was hashed. Raises NotFound or Conflict."""
 
     async def count_download(self, file_id: str) -> None: ...
+
+
+RELAY_STALLED = 600.0  # seconds
 
 
 class QuotaUsedUp(ConnectionResetError):
@@ -100,7 +103,7 @@ class UploadRoutes:
         who = asker(remote, request.headers.get("X-Peer-ID"))
         self._quota.require(who.address, self._clock.now())
         with self._bandwidth.line(who.address, file_id) as line:
-            return await send_file(request, served, self._meter(who), pace=self._pace(line, who), only=part)
+            return await send_file(request, served, self._meter(who), _patience(who), self._pace(line, who), part)
 
     async def _serve(self, request: web.Request, served: Served, file_id: str) -> web.StreamResponse:
         remote = RELAY if self._is_relayed(request) else request.remote
@@ -133,7 +136,7 @@ class UploadRoutes:
 
     async def _send(self, request: web.Request, served: Served, file_id: str, who: Asker) -> web.StreamResponse:
         with self._bandwidth.line(who.address, file_id) as line:
-            return await send_file(request, served, self._meter(who), pace=self._pace(line, who))
+            return await send_file(request, served, self._meter(who), _patience(who), self._pace(line, who))
 
     def _meter(self, who: Asker) -> Meter:
         def sent(count: int) -> None:
@@ -172,3 +175,9 @@ class UploadRoutes:
                 ),
             )
         ]
+
+
+def _patience(who: Asker) -> float:
+    """Seconds in which an asker may take nothing. The relay looks after its own askers, and takes in large gulps what
+    they sip."""
+    return RELAY_STALLED if who.address == RELAY else STALLED

@@ -50,6 +50,7 @@ class Seeding:
 
     def sent(self, file_id: str, count: int, pieces: int, now: float) -> None:
         """These pieces of a file went out otherwise."""
+        self._forget(now)
         self._files.setdefault(file_id, _Sent(all_of(count), now)).never &= ~pieces
 
     def missed(self, file_id: str, piece: int) -> None:
@@ -86,16 +87,25 @@ class Gate:
             async with asyncio.timeout(patience):
                 await turn
         except TimeoutError:
+            self._leave(turn)
             raise errors.Unavailable("too_many_requests", "There was no room for a piece; try again.") from None
-        finally:
-            if not turn.done() or turn.cancelled():
-                self._waiting = [waiting for waiting in self._waiting if waiting[2] is not turn]
-                heapq.heapify(self._waiting)
+        except BaseException:
+            self._leave(turn)
+            raise
         try:
             yield
         finally:
             self._active -= 1
             self._grant()
+
+    def _leave(self, turn: asyncio.Future[None]) -> None:
+        """Whoever waited does so no longer, though its turn may have come at this very moment."""
+        if turn.done() and not turn.cancelled():
+            self._active -= 1
+            self._grant()
+        else:
+            self._waiting = [waiting for waiting in self._waiting if waiting[2] is not turn]
+            heapq.heapify(self._waiting)
 
     def _grant(self) -> None:
         while self._waiting and self._has_room():

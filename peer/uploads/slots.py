@@ -15,10 +15,11 @@ from typing import NoReturn
 from common import errors
 from common.runtime.clock import Clock
 from peer.uploads.askers import Asker
-from peer.uploads.waiting import USUAL_WAIT, Waiting
+from peer.uploads.waiting import Waiting
 
 RATE_WINDOW = 5.0  # seconds over which the rate is told
 LINGER = 0.5  # seconds that a slot waits for the next part of its file
+LATELY = 60.0  # seconds without a slot that fell free, after which it is not known when the next one will
 TENURE = 20.0  # seconds after which a slot goes to who waits for it
 
 
@@ -126,9 +127,11 @@ class Slots:
         told = f"{why}; your place in the line is {place}: come back after Retry-After to keep it."
         raise errors.Unavailable("too_many_requests", told, retry_after=wait, place=place)
 
-    def _interval(self, now: float) -> float:
+    def _interval(self, now: float) -> float | None:
         """Seconds from one slot that falls free to the next, as it was lately."""
-        return (now - self._freed[0]) / len(self._freed) if len(self._freed) > 1 else USUAL_WAIT
+        if len(self._freed) < 2 or now - self._freed[-1] > LATELY:
+            return None
+        return (now - self._freed[0]) / len(self._freed)
 
     def sent(self, count: int) -> None:
         """Bytes have left."""

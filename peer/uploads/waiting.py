@@ -15,7 +15,7 @@ KEPT = 5.0  # seconds that a free slot is kept for somebody who was told to come
 GRACE = 1.0  # seconds that whoever comes back may be late for a slot
 PATIENCE = 10.0  # and for the place
 USUAL_WAIT = 5.0
-LONGEST_WAIT = 60.0
+LONGEST_WAIT = 30.0
 
 
 @dataclass(slots=True)
@@ -71,10 +71,10 @@ class Waiting:
         """How many slots are kept for those in the line, as `offer` last found."""
         return sum(place.free_since is not None and place.is_kept_a_slot(now) for place in self._places.values())
 
-    def stand(self, asker: Asker, interval: float, now: float) -> tuple[int | None, float]:
+    def stand(self, asker: Asker, interval: float | None, now: float) -> tuple[int | None, float]:
         """(the asker's place, 1 being next, or None where there is no room in the line; seconds until it comes back).
 
-        `interval`: seconds from one slot that falls free to the next.
+        `interval`: seconds from one slot that falls free to the next, None where that is not known.
         """
         if asker not in self._places and not self._has_room(asker.address):
             return None, wait_of(len(self._places) + 1, interval)
@@ -88,6 +88,8 @@ class Waiting:
         return len(self._places) < MOST and sum(asker.address == address for asker in self._places) < MOST_OF_ONE
 
 
-def wait_of(place: int, interval: float) -> float:
+def wait_of(place: int, interval: float | None) -> float:
     """When to come back: about when the place's slot falls free, those in front soon enough not to miss it."""
+    if interval is None:
+        return USUAL_WAIT
     return max(1.0, min(place * interval, place * USUAL_WAIT, LONGEST_WAIT))

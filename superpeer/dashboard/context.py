@@ -178,12 +178,15 @@ def names_of(peers: Iterable[Peer]) -> dict[str, str]:
 
 
 def home_of(peer: Peer, address: str) -> str:
-    """A peer's own page for somebody who reached us at `address`; empty for a program, which need not have one."""
+    """A peer's own page for somebody who reached us at `address`.
+
+    Empty for a program, which need not have one, and for a peer that cannot be dialled.
+    """
     try:
         own = canonical(peer.address)
     except ValueError:
         return ""
-    if not peer.verified:
+    if not (peer.verified and peer.direct):
         return ""
     # A peer on this very machine: others reach it where they reached us.
     shared_machine = own.is_loopback and not _is_this_machine(address)

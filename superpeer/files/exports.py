@@ -31,7 +31,7 @@ class Export:
 
 def metalink(export: Export) -> bytes:
     """The Metalink document."""
-    name = quoteattr(_xml(safe_name(export.name.rpartition("/")[2])))
+    name = quoteattr(safe_name(export.name.rpartition("/")[2]))
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<metalink xmlns="urn:ietf:params:xml:ns:metalink">',

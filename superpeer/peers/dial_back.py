@@ -117,7 +117,9 @@ class DialBack:
             return False
         url = f"http://{url_host(host)}:{seat.port}{PROBED}"
         try:
-            async with self._outgoing.request("GET", url, deadline=DEADLINE, head_deadline=DEADLINE) as response:
+            # A connection of its own: one that is still open from before would prove nothing.
+            asking = self._outgoing.request("GET", url, headers={"Connection": "close"}, deadline=DEADLINE)
+            async with asking as response:
                 if not seat.keyed:
                     return True
                 found = msgspec.json.decode(await read_bounded(response, LARGEST_INFO), type=_Info)

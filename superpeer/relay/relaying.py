@@ -16,6 +16,7 @@ from common.http.addresses import is_loopback_host, url_host
 from common.http.callers import scheme_of
 from common.http.outgoing import Outgoing, OutgoingError
 from common.http.relayed import head_of
+from common.ids import is_chosen_peer_id
 from common.wire.files import Source
 from common.wire.relay import ANSWERED, RelayHead
 from superpeer.relay.answer import Unusable, answer_of, asked_headers, path_of
@@ -56,8 +57,9 @@ class Relaying:
 
     def is_called_for(self, request: web.Request, source: Source) -> bool:
         """Whether the asker cannot reach the source, or may not leave https for it."""
-        over_line = not source.direct and self._switchboard.has_line(source.peer_id)
-        return over_line or scheme_of(request) == "https"
+        # Of a program without a key, which has no line, it may still be that the asker reaches it.
+        has_none = is_chosen_peer_id(source.peer_id) and not self._switchboard.has_line(source.peer_id)
+        return not (source.direct or has_none) or scheme_of(request) == "https"
 
     async def serve(
         self, request: web.Request, kind: str, file_id: str, sources: Sequence[Source], relay: str = BEST

@@ -87,7 +87,7 @@ class RelayRoutes:
     async def _serve(self, request: web.Request, kind: str, query: RelayQuery) -> web.StreamResponse:
         wanted = request.match_info["id"].lower()
         if not is_file_id(wanted):
-            raise errors.NotFound("file_not_found", "A file's id is the 64 hex digits of its SHA-256.")
+            raise errors.NotFound("file_not_found", "A file's id is the 64 hex digits of its hash.")
         found = await self._at_hand(wanted)
         return await self._relaying.serve(request, kind, wanted, found.sources, query.relay)
 

@@ -24,21 +24,23 @@ QUICK = {"SUPERPEER_HEARTBEAT_INTERVAL": "500ms"}
 
 @dataclass
 class Process:
-    """One daemon. `log` is where it writes."""
+    """One daemon. `log` is where it writes, `inside` the command that it is run by, if any."""
 
     name: str
     port: int
     command: list[str]
     log: Path
     process: asyncio.subprocess.Process | None = None
+    host: str = "127.0.0.1"
+    inside: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}"
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     async def stop(self) -> int:
         """Ends it as a service manager does; its exit code."""
@@ -69,18 +71,25 @@ class Network:
     folder: Path
     session: aiohttp.ClientSession
     settings: dict[str, str] = field(default_factory=dict)
+    host: str = "127.0.0.1"
     super_peer: Process = field(init=False)
     peers: dict[str, Process] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         port = free_port()
-        command = ["superpeer", "--port", str(port), "--data", str(self.folder / "superpeer")]
-        self.super_peer = Process("superpeer", port, command, self.folder / "superpeer.log")
+        command = ["superpeer", "--host", self.host, "--port", str(port), "--data", str(self.folder / "superpeer")]
+        self.super_peer = Process("superpeer", port, command, self.folder / "superpeer.log", host=self.host)
 
     async def start(self, daemon: Process) -> None:
         """Starts a daemon (again) and waits until it is ready."""
+        await self.launch(daemon)
+        await self.until(lambda: self.get(f"{daemon.url}/readyz"))
+
+    async def launch(self, daemon: Process) -> None:
+        """Starts a daemon that may be out of reach."""
         with daemon.log.open("ab") as log:
             daemon.process = await asyncio.create_subprocess_exec(
+                *daemon.inside,
                 sys.executable,
                 "-m",
                 *daemon.command,
@@ -89,7 +98,6 @@ class Network:
                 stdout=log,
                 stderr=log,
             )
-        await self.until(lambda: self.get(f"{daemon.url}/readyz"))
 
     async def add_peer(self, name: str, *shares: Path) -> Process:
         """A peer that shares folders, started."""

@@ -137,13 +137,14 @@ class SampleIndex:
         self.of_network = list(peers)
         self.of_file: list[Source] = changes.pop("sources", [])
         self.paging: dict[str, Any] = changes.pop("paging", {})
+        self.hash_algorithm: str = changes.pop("hash_algorithm", "sha256")
         self.asked: Mapping[str, str] = {}
 
     async def stats(self) -> NetworkStats:
         online = sum(peer.is_online for peer in self.of_network)
         health = 100 * online / max(1, len(self.of_network))
         total = sum(file.size for file in self.known)
-        return NetworkStats(len(self.of_network), online, len(self.known), total, 7, health, NOW)
+        return NetworkStats(len(self.of_network), online, len(self.known), total, 7, health, NOW, self.hash_algorithm)
 
     async def peers(self, limit: int) -> list[Peer]:
         return self.of_network[:limit]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
@@ -383,3 +384,61 @@ async def test_our_own_codes_are_known_words() -> None:
         "invalid_body",
     }
     assert ours <= CODES.keys()
+
+
+async def test_a_body_that_comes_in_parts_is_sent_as_it_comes_and_broken_off_where_it_breaks(
+    outgoing: Outgoing,
+) -> None:
+    came: asyncio.Queue[bytes] = asyncio.Queue()
+    whole = True
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal whole
+        try:
+            async for piece in request.content.iter_any():
+                came.put_nowait(piece)
+        except (Exception, asyncio.CancelledError):
+            whole = False
+        came.put_nowait(b"")
+        return web.Response(status=204)
+
+    async def parts(breaks: bool) -> AsyncIterator[bytes]:
+        for part in (b"one", b"two"):
+            yield part
+            assert await came.get() == part  # the other side has it before there is more
+        if breaks:
+            raise ValueError("no more")
+
+    server = await serve(handler)
+    async with outgoing.request("POST", str(server.make_url("/")), body=parts(False), head_deadline=None) as response:
+        assert response.status == 204
+    assert (await came.get(), whole) == (b"", True)
+    with pytest.raises(OutgoingError):
+        async with outgoing.request("POST", str(server.make_url("/")), body=parts(True), head_deadline=None):
+            pytest.fail(BUG)
+    assert (await came.get(), whole) == (b"", False)
+    await server.close()
+
+
+async def test_a_websocket_is_opened_under_the_policy_and_bounded(outgoing: Outgoing) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.path == "/no":
+            raise web.HTTPForbidden
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str(request.headers["X-Name"])
+        await socket.send_str("x" * 2000)
+        async for _ in socket:
+            pass
+        return socket
+
+    server = await serve(handler)
+    url, told = str(server.make_url("/")), {"X-Name": "me"}
+    async with outgoing.websocket(url, headers=told, ping=25.0, largest=1000) as socket:
+        assert await socket.receive_str() == "me"
+        assert (await socket.receive()).type is aiohttp.WSMsgType.ERROR
+    for where in (f"{url}no", "http://10.0.0.1:9000/", f"http://127.0.0.1:{unused_port()}/", "ws://x y/"):
+        with pytest.raises(OutgoingError):
+            async with outgoing.websocket(where, headers=told, ping=25.0, largest=1000):
+                pytest.fail(BUG)
+    await server.close()

@@ -78,6 +78,8 @@ class Shelf:
 
     folder: Path
     opened: list[Kept] = field(default_factory=list)
+    busy: Callable[[], bool] = lambda: False
+    """Whether somebody is served just now."""
 
     @property
     def share(self) -> Path:
@@ -98,7 +100,12 @@ class Shelf:
         clock = ShiftedClock()
         told: list[tuple[str, SharedFile]] = []
         library = Library(
-            PeerSettings(**settings), data, algorithm, clock, lambda kind, file: told.append((kind, file))
+            PeerSettings(**settings),
+            data,
+            algorithm,
+            clock,
+            lambda kind, file: told.append((kind, file)),
+            lambda: self.busy(),
         )
         await library.open()
         self.opened.append(Kept(library, self.share, clock, told))

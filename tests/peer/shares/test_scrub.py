@@ -195,3 +195,37 @@ async def test_a_scrub_may_be_turned_off(shelf: Shelf) -> None:
     kept = await shelf.open(scrub_interval=0.0)
     assert "scrub" not in kept.library._jobs._jobs
     assert kept.library.scrubbed == 0
+
+
+async def test_it_waits_while_somebody_is_served(shelf: Shelf) -> None:
+    file_id = write(shelf.share / "file", "file")
+    asked, served_now = 0, True
+
+    def busy() -> bool:
+        nonlocal asked
+        asked += 1
+        return served_now
+
+    shelf.busy = busy
+    kept = await shelf.open(**QUICK)
+    await kept.eventually(lambda: asked > 0)
+    assert (kept.library.scrubbed, await checksums(kept)) == (0, set())
+    served_now = False
+    await checked(kept, file_id)
+
+
+async def test_a_stop_amid_a_file_leaves_nothing_open(shelf: Shelf) -> None:
+    write(shelf.share / "file", LARGE)
+    kept = await shelf.open(scrub_interval=0.2, scrub_rate=1)  # it rests for weeks after the first slice
+    await kept.eventually(lambda: kept.library.scrubbed > 0)
+    assert await checksums(kept) == set()
+    await shelf.close()  # and the fixture counts descriptors
+
+
+async def test_a_crowd_is_gone_through_some_at_a_time(shelf: Shelf) -> None:
+    paths = plant(shelf.share, 700)
+    kept = await shelf.open(**QUICK)
+    await checked(kept, *(file_id for path, file_id in paths.items() if (shelf.share / path).stat().st_size))
+    rot(shelf.share / "folder 7/inner/file 355.txt", 3)
+    await kept.eventually(lambda: kept.library.damaged_files == 1)
+    assert await damaged(kept) == ["file 355.txt"]

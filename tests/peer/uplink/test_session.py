@@ -1,5 +1,6 @@
 """Whatever a super-peer answers: the session goes on, waits longer each time, and never asks without a pause."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -296,3 +297,26 @@ async def test_what_does_not_succeed_is_told_apart_from_silence(stage: Stage) ->
     stage.start()
     await stage.paused(1)
     assert stage.session.trouble.endswith("answered 500.")
+
+
+async def test_a_peer_that_others_cannot_dial_is_told_so_and_says_it(stage: Stage) -> None:
+    await stage.registered()
+    assert (stage.session.dialled.is_set(), stage.session.undialled.is_set()) == (True, False)
+    for direct in (False, True):
+        held = {"catalogue_id": stage.server.catalogue_id, "catalogue_version": stage.server.version}
+        said = json.dumps(held | {"heartbeat_interval": 30.0, "direct": direct})
+        stage.server.next["heartbeat"].append(saying(said))
+        await stage.beat()
+        await stage.until(lambda expected=direct: stage.session.dialled.is_set() is expected)  # type: ignore[misc]
+        assert stage.session.undialled.is_set() is not direct
+        assert ("through the super-peer" in stage.session.trouble) is not direct
+
+
+async def test_the_first_heartbeat_comes_when_the_super_peer_knows_more(stage: Stage) -> None:
+    async def soon(request: web.Request) -> web.Response:
+        return web.json_response(stage.server.registered(await request.json(), first_heartbeat=4.0))
+
+    stage.server.next["register"].append(soon)
+    await stage.registered()
+    stage.pass_interval(4.0)
+    await stage.until(lambda: stage.server.count("heartbeat") == 1)

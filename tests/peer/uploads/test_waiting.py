@@ -85,3 +85,4 @@ def test_those_in_front_are_not_sent_far_away() -> None:
         LONGEST_WAIT,
     ]
     assert wait_of(10, 2.0) == 20.0
+    assert [wait_of(1, None), wait_of(100, None)] == [5.0, 5.0]

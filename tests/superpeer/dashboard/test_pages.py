@@ -107,6 +107,15 @@ async def test_a_file_says_how_to_fetch_and_check_it(aiohttp_client: Any) -> Non
     assert "http://192.168.1.20:9001/api/v1/download/00" in hrefs(page)
 
 
+async def test_a_file_of_a_blake3_network_is_checked_as_such(aiohttp_client: Any) -> None:
+    file = samples.file_info("report.pdf")
+    index = samples.SampleIndex([file], sources=[samples.source()], hash_algorithm="blake3")
+    page = await page_of(aiohttp_client, index, f"/files/{file.id}")
+    assert "b3sum report.pdf" in page.texts["code"]
+    assert "BLAKE3, which is its id" in page.text
+    assert "sha256sum" not in page.text
+
+
 async def test_a_file_that_nobody_online_has_offers_no_download(aiohttp_client: Any) -> None:
     file = samples.file_info("gone.pdf")
     page = await page_of(aiohttp_client, samples.SampleIndex([file]), f"/files/{file.id}")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.content.names import safe_name
-from common.content.torrent_pieces import HASH, piece_count, piece_length
+from common.content.torrent_pieces import HASH
 from superpeer.files.exports import MOST_URLS, Export, bencode, metalink, torrent
 from tests.support.exports import bdecode, metalink_of
 
@@ -98,19 +98,6 @@ def test_hashes_that_do_not_fit_the_size_make_no_torrent(pieces: bytes) -> None:
 def test_a_torrent_names_a_file_that_any_disk_takes(name: str) -> None:
     found = bdecode(torrent(export(name), b"h" * HASH))[b"info"][b"name"].decode()
     assert found == safe_name(found)
-
-
-@given(st.integers(1, 2**53))
-def test_there_are_never_more_than_two_thousand_pieces(size: int) -> None:
-    length = piece_length(size)
-    assert length & (length - 1) == 0 and length >= 256 * 1024
-    assert 1 <= piece_count(size) <= 2000
-    assert (piece_count(size) - 1) * length < size <= piece_count(size) * length
-    assert length == 256 * 1024 or -(-size // (length // 2)) > 2000
-
-
-def test_an_empty_file_has_no_pieces() -> None:
-    assert piece_count(0) == 0
 
 
 BENCODABLE: st.SearchStrategy[Any] = st.recursive(

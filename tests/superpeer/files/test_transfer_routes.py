@@ -182,6 +182,21 @@ async def test_what_is_no_swarm_request_is_refused(site: Site) -> None:
         assert (await call_swarm(seed, **body)).problem() == (400, "invalid_body"), body
 
 
+async def test_of_a_large_swarm_a_sample_is_told_another_each_time(site: Site) -> None:
+    seed = await keyed(site, "seed")
+    await seed.share("a.txt")
+    members = [Peer(site, f"p{n}", 9100 + n) for n in range(80)]
+    for member in members:
+        await member.register()
+        await join(member, proven=1)
+    heard: set[str] = set()
+    for _ in range(10):
+        told = (await join(members[0]))["sources"]
+        assert (len(told), told[0]["peer_id"]) == (64, seed.id)
+        heard |= {source["peer_id"] for source in told}
+    assert len(heard) > 64 and members[0].id not in heard
+
+
 async def test_a_quiet_swarm_is_asked_about_less_often(site: Site) -> None:
     seed, one = await keyed(site, "seed"), await keyed(site, "one", 9002)
     await seed.share("a.txt")

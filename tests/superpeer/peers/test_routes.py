@@ -259,7 +259,9 @@ async def test_the_public_profile_takes_peers_with_a_key_only(tmp_path: Path) ->
 
 
 async def test_a_peer_that_hashes_otherwise_is_refused(site: Site) -> None:
-    assert (await Peer(site, "p").try_register(hash_algorithm="blake3")).problem() == (409, "hash_algorithm_differs")
+    refused = await Peer(site, "p").try_register(hash_algorithm="blake3")
+    assert refused.problem() == (409, "hash_algorithm_differs")
+    assert "set security.hash_algorithm to sha256 where the peer runs" in refused.json()["detail"]
     assert (await KeyedPeer(site).try_register(hash_algorithm="md5")).problem() == (409, "hash_algorithm_differs")
     await Peer(site, "p").register(hash_algorithm="sha256")
 

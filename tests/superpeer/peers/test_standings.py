@@ -70,6 +70,11 @@ async def test_nobody_rates_itself(books: Library) -> None:
     standings.report(one, one, "ok", MB, 1.0)
     standings.report(twin, one, "ok", MB, 1.0)
     assert standings.of(one.n) == NEW
+    here = Seat(one.n, "127.0.0.1")
+    standings.report(here, here, "ok", MB, 1.0)
+    assert standings.of(one.n) == NEW
+    standings.report(Seat(twin.n, "127.0.0.1"), here, "ok", MB, 1.0)
+    assert standings.of(one.n) != NEW
 
 
 async def test_a_source_is_heard_about_from_so_many_and_no_more(books: Library) -> None:
@@ -96,6 +101,16 @@ async def test_what_is_of_a_forgotten_source_goes_and_breaks_nothing(books: Libr
     await standings.write_behind()
     assert rows(books) == 1
     assert standings.of(two.n) == NEW
+
+
+async def test_a_source_that_is_being_forgotten_stops_no_other_from_being_written(books: Library) -> None:
+    one, two = await seat(books, "one", "192.0.2.1"), await seat(books, "two", "198.51.100.1")
+    standings = await made(books)
+    standings.report(one, two, "ok", MB, 1.0)
+    standings.report(two, one, "ok", MB, 1.0)
+    await books.forget("two")  # its row is gone; that it was forgotten is not told yet
+    await standings.write_behind()
+    assert rows(books) == 1
 
 
 async def test_what_was_said_long_ago_is_dropped(books: Library) -> None:
