@@ -79,29 +79,40 @@ def wait_for(url: str, *, any_answer: bool = False) -> None:
 
 
 @contextmanager
-def super_peer(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def super_peer(
+    folder: Path, environment: dict[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A super-peer; its address and its process."""
     port = free_port()
     command = (sys.executable, "-m", "superpeer", "--port", str(port), "--data", str(folder / "superpeer"))
-    with running(*command, log=folder / "superpeer.log") as process:
+    with running(*command, log=folder / "superpeer.log", environment=environment) as process:
         wait_for(f"http://127.0.0.1:{port}/readyz")
         yield f"http://127.0.0.1:{port}", process
 
 
 @contextmanager
-def peer(
-    folder: Path, super_peer_url: str, *shares: Path, name: str = "bench"
+def starting_peer(
+    folder: Path, super_peer_url: str, *shares: Path, name: str = "bench", environment: dict[str, str] | None = None
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A peer that shares `shares`; its address and its process."""
+    """A peer that shares `shares`, not ready yet; its address and its process."""
     port = free_port()
     own = folder / f"{name}-shared"
     own.mkdir(exist_ok=True)
     options = [part for share in (shares or (own,)) for part in ("--share", str(share))]
     where = ("--port", str(port), "--data", str(folder / name), "--super-peer", super_peer_url.removeprefix("http://"))
     command = (sys.executable, "-m", "peer", "run", "--name", name, *where, *options)
-    with running(*command, log=folder / f"{name}.log") as process:
-        wait_for(f"http://127.0.0.1:{port}/readyz")
+    with running(*command, log=folder / f"{name}.log", environment=environment) as process:
         yield f"http://127.0.0.1:{port}", process
+
+
+@contextmanager
+def peer(
+    folder: Path, super_peer_url: str, *shares: Path, name: str = "bench", environment: dict[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A peer that shares `shares`; its address and its process."""
+    with starting_peer(folder, super_peer_url, *shares, name=name, environment=environment) as (url, process):
+        wait_for(f"{url}/readyz")
+        yield url, process
 
 
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:

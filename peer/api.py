@@ -10,9 +10,7 @@ from peer.control.owner import OwnerRoutes
 from peer.downloads.routes import DownloadRoutes
 from peer.shares.manifest_routes import ManifestRoutes
 from peer.shares.routes import ShareRoutes
-from peer.uploads.routes import UploadRoutes
-from peer.uploads.swarm_routes import SwarmRoutes
-from peer.uploads.torrent_pieces import TorrentPieceRoutes
+from peer.uploads.uploads import Uploads
 
 DESCRIPTION = (
     "A peer shares files of one machine. Whoever can reach it may read; only its owner may change what it shares."
@@ -23,9 +21,7 @@ def endpoints(
     info: InfoRoutes,
     shares: ShareRoutes,
     manifests: ManifestRoutes,
-    uploads: UploadRoutes,
-    swarms: SwarmRoutes,
-    torrent_pieces: TorrentPieceRoutes,
+    uploads: Uploads,
     downloads: DownloadRoutes,
     limits: LimitsRoutes,
     owner: OwnerRoutes,
@@ -38,8 +34,6 @@ def endpoints(
         *shares.endpoints(),
         *manifests.endpoints(),
         *uploads.endpoints(),
-        *swarms.endpoints(),
-        *torrent_pieces.endpoints(),
         *downloads.endpoints(),
         *limits.endpoints(),
         *owner.endpoints(),

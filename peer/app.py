@@ -33,10 +33,9 @@ from common.runtime.obstacles import StartError, in_words
 from common.runtime.tasks import Jobs
 from common.serving.bandwidth import Bandwidth
 from common.wire.files import SharedFile
-from common.wire.peers import Load
 from peer import api
 from peer.control.downloads import OwnersDownloads
-from peer.control.info import InfoRoutes
+from peer.control.info import OWNERS_TOPIC, InfoRoutes
 from peer.control.limits import LimitsRoutes, OwnersLimits
 from peer.control.owner import Owner, OwnerRoutes, TokenUnusable, load_owner_token
 from peer.control.pages import MENU, Pages, failure
@@ -49,14 +48,7 @@ from peer.uplink.relayed import Relayed
 from peer.uplink.session import About, Session
 from peer.uplink.super_peer import SuperPeer
 from peer.uploads.askers import is_near
-from peer.uploads.holdings import Holdings
-from peer.uploads.quota import Quota
-from peer.uploads.quota_file import INTERVAL, QuotaFile
-from peer.uploads.routes import UploadRoutes
-from peer.uploads.seeding import Gate
-from peer.uploads.slots import Slots
-from peer.uploads.swarm_routes import SwarmRoutes
-from peer.uploads.torrent_pieces import TorrentPieceRoutes
+from peer.uploads.uploads import Uploads
 from web.render import setup_pages
 
 log = logging.getLogger("shoal.peer")
@@ -81,21 +73,24 @@ class Peer:
 
         self._hub = Hub(clock)
         algorithm = algorithm_named(config.security.hash_algorithm)
-        self._library = Library(config.peer, folder, algorithm, clock, self._tell_of_file, self._is_busy)
-        self._upload, self._download = Bandwidth(is_near), Bandwidth(is_near)
-        self._owners_limits = OwnersLimits(settings, folder, self._upload, self._download, clock)
-        self._quotas = QuotaFile(Quota(settings.upload_quota_per_peer), folder, clock)
-        self._slots = Slots(settings.upload_slots, clock, self._upload.has_spare)
+        self._library = Library(
+            config.peer, folder, algorithm, clock, self._tell_of_file, lambda: self._uploads.is_busy()
+        )
+        self._relayed = Relayed()
+        self._uploads = Uploads(
+            settings, folder, self._library, self._hub, OWNERS_TOPIC, clock, self._relayed.is_marked
+        )
+        self._download = Bandwidth(is_near)
+        self._owners_limits = OwnersLimits(settings, folder, self._uploads.bandwidth, self._download, clock)
         super_peer = endpoint(settings.super_peer_address)
         self._policy = Policy(profile, settings.dial_allow, chosen=frozenset({super_peer}))
         self._super_peer = SuperPeer(settings.super_peer_address, identity, algorithm.name)
-        self._relayed = Relayed()
         self._session = Session(
             self._super_peer,
             self._library.catalogue,
             About(name, settings.region, VERSION),
             clock,
-            self._load,
+            self._uploads.load,
             lambda: self._library.shared_files,
         )
         self._info = InfoRoutes(
@@ -103,7 +98,7 @@ class Peer:
             identity.peer_id,
             name,
             self._session,
-            self._slots,
+            self._uploads.slots,
             lambda: self._library.shared_files,
             self.owner,
             self._hub,
@@ -114,42 +109,25 @@ class Peer:
         metrics = MetricsPage("peer", requests, self._readings)
         health = HealthPages(VERSION, lambda: self._why_not_ready)
         shares = ShareRoutes(self._library, settings.max_file_size)
-        manifests = ManifestRoutes(self._library)
-        self._holdings = Holdings()
-        gate = Gate(lambda: self._upload.is_drained(clock.monotonic()))
-        uploads = UploadRoutes(
-            self._library,
-            self._slots,
-            self._upload,
-            self._quotas.quota,
-            clock,
-            self._holdings,
-            gate,
-            self._relayed.is_marked,
-        )
-        self._swarms = SwarmRoutes(self._library, self._holdings, uploads, gate)
         self._downloads = OwnersDownloads(
             settings,
             folder,
             algorithm,
             self._super_peer,
             self._library,
-            self._holdings,
+            self._uploads.holdings,
             self._download,
             self._hub,
             clock,
             lambda: self._info.port,
         )
-        self._torrent_pieces = TorrentPieceRoutes(self._library)
         document = Document("Shoal peer", VERSION, api.DESCRIPTION)
         listed = document.describe(
             api.endpoints(
                 self._info,
                 shares,
-                manifests,
-                uploads,
-                self._swarms,
-                self._torrent_pieces,
+                ManifestRoutes(self._library),
+                self._uploads,
                 DownloadRoutes(self._downloads.queue),
                 LimitsRoutes(self._owners_limits),
                 OwnerRoutes(self.owner),
@@ -179,10 +157,9 @@ class Peer:
             self._super_peer.through(outgoing)
             self._downloads.through(outgoing)
             await self._library.open()
-            self._quotas.load()
-            opened.push_async_callback(self._quotas.close)
+            self._uploads.open()
             opened.push_async_callback(self._library.close)
-            opened.push_async_callback(self._torrent_pieces.close)
+            opened.push_async_callback(self._uploads.close)
             opened.push_async_callback(self._downloads.close)
             self._opened = opened.pop_all()
 
@@ -199,8 +176,7 @@ class Peer:
             self._jobs.forever("super-peer", self._session.run)
             self._jobs.forever("line", self._keep_line)
         self._jobs.forever("limits", self._owners_limits.follow)
-        if self._quotas.quota.limit:
-            self._jobs.every("quota", INTERVAL, self._quotas.save)
+        self._uploads.add_jobs(self._jobs)
         self._jobs.start()
         await self._downloads.resume()
 
@@ -215,7 +191,7 @@ class Peer:
     async def stopping(self) -> None:
         self._why_not_ready = "stopping"
         await self._jobs.stop(deadline=2.0)
-        await self._swarms.close()
+        await self._uploads.stop()
         await self._downloads.close()
         await self._session.leave()
         await self._hub.close()
@@ -224,14 +200,8 @@ class Peer:
         await self._jobs.stop(deadline=2.0)
         await self._opened.aclose()
 
-    def _is_busy(self) -> bool:
-        return self._slots.active > 0
-
     def _tell_of_file(self, kind: str, file: SharedFile) -> None:
         self._hub.publish("files", kind, file)
-
-    def _load(self) -> Load:
-        return Load(self._slots.active, self._slots.slots, self._slots.rate())
 
     def _readings(self) -> Iterable[Reading]:
         yield "shared_files", "Entries offered.", self._library.shared_files
@@ -240,12 +210,20 @@ class Peer:
         yield "files_damaged", "Files not offered: the disk has lost their bytes.", self._library.damaged_files
         yield "scrubbed_bytes_total", "Bytes that the scrub has read.", self._library.scrubbed
         yield "registered", "1 while registered with the super-peer.", int(self._session.is_registered)
-        yield "uploads_active", "Uploads going on.", self._slots.active
-        yield "uploads_refused_total", "Uploads refused for want of a slot.", self._slots.refused
-        yield "upload_bytes_total", "Bytes served since the start.", self._slots.bytes
-        yield "uploads_waiting", "Places taken in the line for an upload slot.", len(self._slots.waiting)
-        yield "quota_refused_total", "Uploads refused because the day's quota was used up.", self._quotas.quota.refused
-        yield "upload_limit", "Bytes a second that all uploads may have now; 0: any.", self._upload.rates.total
+        yield "uploads_active", "Uploads going on.", self._uploads.slots.active
+        yield "uploads_refused_total", "Uploads refused for want of a slot.", self._uploads.slots.refused
+        yield "upload_bytes_total", "Bytes served since the start.", self._uploads.slots.bytes
+        yield "uploads_waiting", "Places taken in the line for an upload slot.", len(self._uploads.slots.waiting)
+        yield (
+            "quota_refused_total",
+            "Uploads refused because the day's quota was used up.",
+            self._uploads.quotas.quota.refused,
+        )
+        yield (
+            "upload_limit",
+            "Bytes a second that all uploads may have now; 0: any.",
+            self._uploads.bandwidth.rates.total,
+        )
         yield "download_limit", "The same for downloads.", self._download.rates.total
         yield "listeners", "Open event sockets.", len(self._hub)
 

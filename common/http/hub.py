@@ -53,6 +53,10 @@ class Hub:
         """An event as it goes over the wire."""
         return msgspec.json.encode(Event(kind, data, utc(self._clock.now()))).decode()
 
+    def has_listeners(self, topic: str) -> bool:
+        """Whether anybody listens to `topic`."""
+        return any(topic in listener.topics for listener in self._listeners)
+
     def publish(self, topic: str, kind: str, data: Any) -> None:
         """Tells everybody who listens to `topic`."""
         listeners = [listener for listener in self._listeners if topic in listener.topics]

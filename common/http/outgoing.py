@@ -16,7 +16,14 @@ import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from common.http.dialling import ForbiddenAddress, Policy, endpoint, open_session
+from common.http.dialling import (
+    CONNECT_DEADLINE,
+    SILENCE_DEADLINE,
+    ForbiddenAddress,
+    Policy,
+    endpoint,
+    open_session,
+)
 
 T = TypeVar("T")
 
@@ -86,17 +93,20 @@ class Outgoing:
         body: bytes | AsyncIterator[bytes] | None = None,
         deadline: float | None = None,
         head_deadline: float | None = HEAD_DEADLINE,
+        silence: float = SILENCE_DEADLINE,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer of a request that succeeded (2xx), its body still to be read from `.content`.
 
         `deadline` (seconds) bounds everything inside the `with`, `head_deadline` the time until the head has come,
-        sending included. A `body` that comes in parts is sent as the other side takes it.
+        sending included, `silence` each time in which nothing comes. A `body` that comes in parts is sent as the other
+        side takes it.
         Raises OutgoingError, also for what goes wrong while the body is read.
         """
         session, target = self._route(url)
         try:
             async with asyncio.timeout(deadline):
-                response = await _send(session, method, target, headers, body, head_deadline)
+                patience = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_DEADLINE, sock_read=silence)
+                response = await _send(session, method, target, headers, body, head_deadline, patience)
                 async with response:
                     yield response
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
@@ -187,10 +197,13 @@ async def _send(
     headers: Mapping[str, str] | None,
     body: bytes | AsyncIterator[bytes] | None,
     deadline: float | None,
+    patience: aiohttp.ClientTimeout,
 ) -> aiohttp.ClientResponse:
     async with asyncio.timeout(deadline):
         try:
-            response = await session.request(method, target, headers=headers, data=body, allow_redirects=False)
+            response = await session.request(
+                method, target, headers=headers, data=body, allow_redirects=False, timeout=patience
+            )
         except aiohttp.ClientError:
             raise
         except ValueError as error:  # a header that cannot be sent: its value may come from another machine

@@ -7,9 +7,9 @@ healthy, which is to succeed or to last a minute. It may not die silently, nor h
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from common.runtime.clock import Clock, SystemClock
 
@@ -34,6 +34,19 @@ class JobState:
     failing: int = 0
     last_success: float | None = None
     last_error: str = ""
+
+
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Returns when it is done, however often the caller is cancelled meanwhile; only then is it cancelled."""
+    task, cancelled = asyncio.ensure_future(work), False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 class Jobs:

@@ -48,7 +48,8 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An open file and what to say of it. `etag` comes without quotes; `digest` is SHA-256, for Repr-Digest, where that is the id."""
+    """An open file and what to say of it. `etag` comes without quotes; `digest` is SHA-256, for
+    Repr-Digest, where that is the id."""
 
     fd: int
     version: Version

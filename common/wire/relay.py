@@ -16,7 +16,7 @@ MAX_HEAD = 16 * 1024  # bytes of the line that begins an answer
 STREAMS_OF_LINE = 24  # at one time
 LINE_PATH = "/api/v1/line"
 RELAYED_PATH = r"/api/v1/(download|manifest|have|next)/[0-9a-f]{64}(\?[A-Za-z0-9_=&.,-]{1,512})?"
-ASKED = ("Range", "If-Range", "If-Match", "If-None-Match")
+ASKED = ("Range", "If-Range", "If-Match", "If-None-Match", "X-Have")
 ANSWERED = (
     "Content-Length",
     "Content-Range",

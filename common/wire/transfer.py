@@ -178,3 +178,20 @@ class DownloadEdit(Struct, frozen=True):
 
     priority: Annotated[int, Meta(ge=-100, le=100)] | None = None
     sequential: bool | None = None
+
+
+class Upload(Struct, frozen=True):
+    """A file that somebody is fetching from this peer. `asker`: the peer's id if it said one, else its address.
+
+    `sent`: bytes so far, in `seconds`; `requests`: how many it makes of it now.
+    """
+
+    file_id: str
+    filename: str
+    size: Size
+    asker: str
+    relayed: bool
+    sent: int
+    rate: float
+    seconds: float
+    requests: int

@@ -111,7 +111,9 @@ def _get(commands: Any) -> None:
         "yours runs, this fetches by itself. A stop loses nothing: the same command goes on from there."
     )
     made.add_argument("files", metavar="ID|NAME", nargs="*", help="an id, or a name if that is clear enough")
-    made.add_argument("--list", metavar="FILE", help="the files that FILE names: an id a line, or what sha256sum prints")
+    made.add_argument(
+        "--list", metavar="FILE", help="the files that FILE names: an id a line, or what sha256sum prints"
+    )
     made.add_argument(
         "--from", metavar=("PEER", "PATH/"), nargs=2, dest="folder_of", help="a whole folder of this peer, as it is"
     )

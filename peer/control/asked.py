@@ -1,10 +1,11 @@
-"""What `peer get` was asked for, as files with ids, sizes and places: by ids and names, by a list, or a folder of a peer.
+"""What `peer get` was asked for, as files with ids, sizes and places: by id or name, by a list, or a folder of a peer.
 
 A name from outside may lead into folders below the chosen one, and nowhere else.
 """
 
 import asyncio
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -28,6 +29,10 @@ MOST = 10_000  # files at one time
 LONGEST_LIST = 16 * 1024 * 1024
 ASKED_AT_ONCE = 8
 SHORTEST_BEGINNING = 6  # characters of a peer's id
+
+
+_ESCAPED = re.compile(r"\\(.)")
+_MEANT = {"n": "\n", "r": "\r"}
 
 
 class Target(NamedTuple):
@@ -59,7 +64,8 @@ async def asked(here: Surroundings, network: Network, given: Namespace) -> Asked
         return Asked([await _one(here, network.super_peer, given)], [])
     folder = folder_for(given.output, here.config.peer.downloads)
     infos = [(await _meant(here, network.super_peer, name), name) for name in given.files]
-    return Asked(list(dict.fromkeys(_target(info, folder, name_of(info, name)) for info, name in infos)), [])
+    targets = [_target(info, folder, name_of(info, name).rpartition("/")[2]) for info, name in infos]
+    return Asked(list(dict.fromkeys(targets)), [])
 
 
 async def _one(here: Surroundings, super_peer: SuperPeer, given: Namespace) -> Target:
@@ -136,7 +142,7 @@ def named_in(text: str, path: str) -> Iterator[tuple[str, str]]:
             detail = f"{shown(path)} names more than {MOST} files: split it."
             raise Stop(Exit.USAGE, "too_many_downloads", detail)
         name = name[1:] if name[:1] in (" ", "*") else name
-        yield file_id.lower(), name.replace("\\n", "\n").replace("\\\\", "\\") if escaped else name
+        yield file_id.lower(), _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), name) if escaped else name
     if not number:
         raise Stop(Exit.USAGE, "invalid_parameter", f"{shown(path)} names no file: it has an id in each line.")
 

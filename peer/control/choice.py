@@ -27,13 +27,10 @@ def _names(info: FileInfo) -> list[str]:
 def destination(output: str | None, downloads: str, name: str) -> tuple[str, str]:
     """(folder, name) to save under. `output`: a file, a folder or None; `name` comes from outside and is made safe."""
     safe = safe_name(name.rpartition("/")[2])
-    if output is None:
-        os.makedirs(downloads or ".", exist_ok=True)
-        return downloads or ".", safe
     if output == "-":
         raise _wrong("A file is shown only when it is proven, so it cannot go to stdout: give -o a file or a folder")
-    if os.path.isdir(output):
-        return output, safe
+    if output is None or os.path.isdir(output):
+        return folder_for(output, downloads), safe
     folder, own = os.path.split(output)
     if not own or not os.path.isdir(folder or "."):
         raise _wrong(f"There is no folder {folder}: make it first, or give -o another")
@@ -42,6 +39,16 @@ def destination(output: str | None, downloads: str, name: str) -> tuple[str, str
     if len(os.fsencode(own)) > 255 or not own.isprintable():
         raise _wrong("The name after -o is too long, or holds what does not belong into a name")
     return folder or ".", own
+
+
+def folder_for(output: str | None, downloads: str) -> str:
+    """The folder that several files go to: `output`, which has to be one, else the configured one, else this one."""
+    if output is None:
+        os.makedirs(downloads or ".", exist_ok=True)
+        return downloads or "."
+    if not os.path.isdir(output):
+        raise _wrong(f"There is no folder {output}: make it first, or give -o another")
+    return output
 
 
 def _wrong(detail: str) -> Stop:

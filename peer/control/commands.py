@@ -1,28 +1,20 @@
-"""The commands that find, fetch and share; each ends by returning, or with a Stop or a Refusal."""
+"""The commands, of which those that find and share are here; each ends by returning, or with a Stop or a Refusal."""
 
-import asyncio
 import os
 from argparse import Namespace
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
-from common.ids import FileId, is_file_id
-from common.wire.files import CATEGORIES, FileInfo
-from peer.control.choice import chosen, destination, name_of
+from common.ids import is_file_id
+from common.wire.files import CATEGORIES
+from peer.control import queued
 from peer.control.exits import Exit, Stop
+from peer.control.getting import get
 from peer.control.output import SharedPath, builtins, shown
 from peer.control.paths import why_missing, why_not_there
-from peer.control.remote import SuperPeer
-from peer.control.surroundings import Network, Surroundings
-from peer.downloads.events import Progress, Resumed, Started
-from peer.downloads.fetch import fetch
-from peer.downloads.part_file import Wanted
-
-MANY = 1000  # as many as one search answers
-SHOWN_CHOICES = 20
+from peer.control.surroundings import Surroundings
 
 
 async def search(here: Surroundings, given: Namespace) -> None:
@@ -100,60 +92,15 @@ async def open_page(here: Surroundings, given: Namespace) -> None:
     here.output.answered({"message": link, "url": link}, link)
 
 
-async def get(here: Surroundings, given: Namespace) -> None:
-    """`peer get ID|NAME`"""
-    async with here.network() as network:
-        info = await _meant(here, network.super_peer, given.file)
-        if not is_file_id(info.id) or info.size < 0:
-            raise Stop(Exit.FAILED, "invalid_body", "The super-peer answered with what cannot be a file.")
-        name = name_of(info, given.file)
-        folder, name = destination(given.output, here.config.peer.downloads, name)
-        await _fetch(here, network, Wanted(FileId(info.id), info.size, folder, name))
-
-
-async def _meant(here: Surroundings, super_peer: SuperPeer, asked: str) -> FileInfo:
-    """The one file that an id or a name means. Raises Stop when there is none, or more than one."""
-    if is_file_id(asked.lower()):
-        return replace(await super_peer.file(asked.lower()), id=asked.lower())
-    found = chosen(asked, await _search(super_peer, asked, online=False))
-    if len(found) > 1:
-        online = {info.id for info in await _search(super_peer, asked, online=True)}
-        found = [info for info in found if info.id in online] or found
-    if len(found) == 1:
-        return found[0]
-    if found:
-        here.output.choices(found[:SHOWN_CHOICES])
-        raise Stop(Exit.USAGE, "ambiguous", f"{len(found)} files go by “{shown(asked)}”: name one by its id.")
-    detail = f"Nobody shares a file named “{shown(asked)}”: try `peer search WORDS`."
-    raise Stop(Exit.NOT_FOUND, "file_not_found", detail)
-
-
-async def _search(super_peer: SuperPeer, words: str, online: bool) -> list[FileInfo]:
-    query = [("q", words), ("limit", str(MANY)), ("online", str(online).lower())]
-    return (await super_peer.search(query)).results
-
-
-async def _fetch(here: Surroundings, network: Network, wanted: Wanted) -> None:
-    here.output.getting(wanted.name)
-    part, received = "", 0
-    sources = await network.super_peer.sources(wanted.id)
-    try:
-        async with aclosing(fetch(wanted, sources, network.outgoing)) as happenings:
-            async for event in happenings:
-                if isinstance(event, Started):
-                    part = event.part
-                elif isinstance(event, Progress | Resumed):
-                    received = event.received
-                here.output.event(event)
-    except asyncio.CancelledError:
-        kept = f" What came so far is in {part}; the same command goes on from there." if received else ""
-        raise Stop(Exit.INTERRUPTED, "interrupted", f"Stopped.{kept}") from None
-
-
 COMMANDS: dict[str, Callable[[Surroundings, Namespace], Coroutine[Any, Any, None]]] = {
+    "cancel": queued.cancel,
+    "downloads": queued.downloads,
     "get": get,
+    "limits": queued.limits,
     "ls": ls,
     "open": open_page,
+    "pause": queued.pause,
+    "resume": queued.resume,
     "search": search,
     "share": share,
     "status": status,

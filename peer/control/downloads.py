@@ -126,8 +126,9 @@ class OwnersDownloads:
 
     async def close(self) -> None:
         """Stops what runs; it goes on at the next start."""
-        queue, self._queue = self._queue, None
         self._is_closed = True
+        async with self._opening:
+            queue, self._queue = self._queue, None
         if queue is not None:
             await queue.close()
         self._holdings.close()

@@ -6,6 +6,7 @@ Beyond those of `downloads/events.py` there are Idle and, where each source is a
 import os
 from collections.abc import Iterator
 
+from common.ids import FileId
 from common.wire.transfer import Download, SourceProgress
 from peer.control.exits import Exit, Stop, exit_of
 from peer.downloads import events
@@ -57,7 +58,7 @@ class Following:
     def _begin(self, now: Download) -> Iterator[Event]:
         if not self._begun:
             self._begun = True
-            part = part_name(now.filename, now.file_id)
+            part = part_name(now.filename, FileId(now.file_id))
             yield events.Started(now.file_id, now.size, os.path.join(os.path.dirname(now.path), part))
             if now.verified and now.state in AT_WORK:
                 yield events.Resumed(now.verified)

@@ -1,8 +1,9 @@
 """What a command says: JSON for programs, one object a line, or tables and bars for a person (`terminal.py`).
 
 Lines: `search` writes FileInfos, `ls` SharedFiles, `status` a PeerInfo with `shares` and `damaged` (null for others
-than the owner), `share` and `unshare` the peer's answer, `open` a `url`, `get` its events (`downloads/events.py`); what
-fails ends with `{"event": "failed", "code", "detail", "exit_code"}`.
+than the owner), `share` and `unshare` the peer's answer, `open` a `url`, `get` its events (`downloads/events.py`, and
+`following.py`), with the `download` they are about where it is in the queue; `downloads`, `pause`, `resume` and
+`get --later` Downloads, `limits` the Limits. What fails ends with `{"event": "failed", "code", "detail", "exit_code"}`.
 """
 
 import json
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from common.wire.files import DamagedFile, FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
+from common.wire.transfer import Download, Limits
 from peer.control.exits import Stop
 from peer.downloads.events import Event
 
@@ -54,10 +56,18 @@ class Output(Protocol):
     def answered(self, answer: Mapping[str, Any], told: str) -> None:
         """A daemon did what it was asked; `told` is that for a person."""
 
-    def getting(self, name: str) -> None:
-        """A fetch begins; `name` comes from outside."""
+    def downloads(self, found: Sequence[Download], left_out: int) -> None:
+        """The peer's downloads; `left_out` finished ones more are not shown."""
 
-    def event(self, event: Event) -> None: ...
+    def limits(self, limits: Limits) -> None: ...
+
+    def begin(self, names: Mapping[str, str], in_queue: bool) -> None:
+        """Fetches begin, each known by a key, which is a download's id when it is in the queue."""
+
+    def event(self, event: Event, key: str) -> None: ...
+
+    def failed(self, name: str, stop: Stop, key: str = "") -> None:
+        """One of several files is not to be had."""
 
     def stopped(self, stop: Stop) -> None: ...
 
@@ -80,6 +90,7 @@ class Lines:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._in_queue = False
 
     def results(self, answer: SearchAnswer, nothing: str) -> None:
         self._each(answer.results)
@@ -101,11 +112,21 @@ class Lines:
     def answered(self, answer: Mapping[str, Any], told: str) -> None:
         self._say(answer)
 
-    def getting(self, name: str) -> None:
-        pass
+    def downloads(self, found: Sequence[Download], left_out: int) -> None:
+        self._each(found)
 
-    def event(self, event: Event) -> None:
-        self._say(event)
+    def limits(self, limits: Limits) -> None:
+        self._say(limits)
+
+    def begin(self, names: Mapping[str, str], in_queue: bool) -> None:
+        self._in_queue = in_queue
+
+    def event(self, event: Event, key: str) -> None:
+        self._say(builtins(event) | ({"download": key} if self._in_queue else {}))
+
+    def failed(self, name: str, stop: Stop, key: str = "") -> None:
+        which = {"name": name} | ({"download": key} if key else {})
+        self._say({"event": "file_failed", **which, "code": stop.code, "detail": stop.detail})
 
     def stopped(self, stop: Stop) -> None:
         self._say({"event": "failed", "code": stop.code, "detail": stop.detail, "exit_code": int(stop.exit_code)})

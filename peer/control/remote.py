@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import aiohttp
 import msgspec
 from yarl import URL
 
@@ -249,7 +248,7 @@ class OtherPeer:
         return found
 
 
-async def _page(response: aiohttp.ClientResponse, kind: type[T]) -> tuple[list[T], Query | None]:
+async def _page(response: Any, kind: type[T]) -> tuple[list[T], Query | None]:
     """One page of a list, and the query of the next."""
     found = msgspec.json.decode(await read_bounded(response, LARGEST_ANSWER), type=list[kind])  # type: ignore[valid-type]
     following = response.links.get("next", {}).get("url")

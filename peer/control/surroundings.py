@@ -40,7 +40,7 @@ class Surroundings:
         self.config: Config = load_config(given.config, environ, flags, daemon="peer").config
         self.output = output
         self._peer_address = _peer_address(authority("--peer", given.peer), self.config)
-        self._super_peer_named = given.super_peer is not None
+        self.super_peer_named = given.super_peer is not None
 
     @asynccontextmanager
     async def own_peer(self) -> AsyncIterator[OwnPeer]:
@@ -53,7 +53,7 @@ class Surroundings:
     async def network(self) -> AsyncIterator[Network]:
         """The network of --super-peer, else of the peer that runs here, else of the configuration."""
         address = self.config.peer.super_peer_address
-        if not self._super_peer_named:
+        if not self.super_peer_named:
             address = await self._peers_super_peer() or address
         policy = Policy(
             await self._profile(address),

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -13,9 +12,10 @@ from common.http.addresses import url_host
 from common.runtime.units import format_duration, format_rate, format_size
 from common.wire.files import DamagedFile, FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
+from common.wire.transfer import Download, Limits
+from peer.control.bars import Bars
 from peer.control.exits import Stop
 from peer.control.output import SharedPath, shown
-from peer.downloads import events
 from peer.downloads.events import Event
 
 WIDE = 100  # columns
@@ -26,7 +26,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, markup=False, emoji=False)
-        self._bar: Bar | None = None
+        self._bars: Bars | None = None
 
     def results(self, answer: SearchAnswer, nothing: str) -> None:
         if not answer.results:
@@ -98,20 +98,46 @@ class Terminal:
     def answered(self, answer: Mapping[str, Any], told: str) -> None:
         self._console.print(Text(told), soft_wrap=True)  # not cut: it is there to be copied
 
-    def getting(self, name: str) -> None:
-        self._bar = Bar(self._console, shown(name))
+    def downloads(self, found: Sequence[Download], left_out: int) -> None:
+        if not found:
+            self.note("Nothing is being fetched. `peer get ID|NAME` begins.")
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("Name", min_width=32, overflow="fold")
+        for title in ("State", "Done", "Size", "Rate", "Left"):
+            table.add_column(title, justify="left" if title == "State" else "right", no_wrap=True)
+        for download in found:
+            table.add_row(*map(_as_text, download_row(download)))
+        self._console.print(table)
+        if left_out:
+            self._console.print(Text(f"{left_out} more are finished: --all lists them.", style="dim"))
 
-    def event(self, event: Event) -> None:
-        if self._bar is not None:
-            self._bar.event(event)
+    def limits(self, limits: Limits) -> None:
+        table = Table(Column(style="dim"), Column(overflow="fold"), box=None, pad_edge=False, show_header=False)
+        for title, value in limit_lines(limits).items():
+            table.add_row(title, Text(value))
+        self._console.print(table)
+
+    def begin(self, names: Mapping[str, str], in_queue: bool) -> None:
+        self._bars = Bars(self._console, names)
+
+    def event(self, event: Event, key: str) -> None:
+        if self._bars is not None:
+            self._bars.event(event, key)
+
+    def failed(self, name: str, stop: Stop, key: str = "") -> None:
+        if self._bars is not None:
+            self._bars.failed(name, stop.detail, key)
+        else:
+            self.note(f"{name}: {stop.detail}")
 
     def stopped(self, stop: Stop) -> None:
         self.close()
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
         sys.stdout.flush()
 
 
@@ -132,58 +158,39 @@ def _damaged(files: Sequence[DamagedFile]) -> str:
     return "\n".join(f"{shown(file.path)}\n  {shown(file.why)} {shown(file.advice)}" for file in files)
 
 
-class Bar:
-    """The progress of one fetch."""
+def download_row(download: Download) -> list[str]:
+    """Name with id and what keeps it below, state, share that is there, size, rate, time left."""
+    name = f"{shown(download.filename)}\n{download.id}" + (f"\n{shown(download.why)}" if download.why else "")
+    part = 100 * download.verified // download.size if download.size else 100
+    done = 100 if download.state == "finished" else min(part, 99)
+    rate = format_rate(download.rate) if download.state == "running" and download.rate else ""
+    left = format_duration(download.eta) if download.state == "running" and download.eta is not None else ""
+    return [name, download.state, f"{done} %", format_size(download.size), rate, left]
 
-    def __init__(self, console: Console, name: str) -> None:
-        self._console = console
-        self._progress = Progress(
-            TextColumn(
-                "{task.description}", markup=False, table_column=Column(overflow="ellipsis", no_wrap=True, max_width=40)
-            ),
-            BarColumn(None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[size]}"),
-            TextColumn("{task.fields[news]}", style="dim"),
-            console=console,
-        )
-        self._task: TaskID = self._progress.add_task(name, total=None, size="", news="")
 
-    def event(self, event: Event) -> None:
-        """Shows what happened."""
-        match event:
-            case events.Started():
-                self._progress.update(self._task, total=event.size, size=format_size(event.size))
-                self._progress.start()
-            case events.Progress():
-                left = f", {format_duration(event.eta)} left" if event.eta else ""
-                self._update(event.received, f"{format_rate(event.rate)}{left}")
-            case events.Verifying():
-                self._update(None, f"checking {format_size(event.hashed)}")
-            case events.Resumed():
-                self._update(event.received, "")
-                self._say(f"Taking up what was begun: {format_size(event.received)} are here already.")
-            case events.Waiting():
-                self._update(None, f"waiting {format_duration(event.seconds)} for a source")
-            case events.StartedOver():
-                self._update(0, "")
-                self._say(f"Starting over: {event.detail.removesuffix('.')}.")
-            case events.SourceFailed():
-                self._say(f"Source {shown(event.peer_id)[:16]}: {shown(event.detail).removesuffix('.')}.")
-            case events.Finished():
-                self._finish(event)
+def _as_text(cell: str) -> Text:
+    """The first line stands out, the others do not."""
+    first, newline, rest = cell.partition("\n")
+    return Text.assemble((first, "bold"), newline, (rest, "dim")) if newline else Text(cell)
 
-    def _finish(self, event: events.Finished) -> None:
-        self.stop()
-        what = "It is here already" if event.already_there else "Saved"
-        self._say(f"{what}, {format_size(event.size)}, proven by its id: {shown(event.path)}", "bold")
 
-    def _update(self, completed: int | None, news: str) -> None:
-        self._progress.update(self._task, completed=completed, news=news)
+def limit_lines(limits: Limits) -> dict[str, str]:
+    """Each limit by what it is about."""
+    lines = {}
+    for direction in ("upload", "download"):
+        for title, name in (
+            ("", ""),
+            (", to one address" if direction == "upload" else ", from one address", "_per_peer"),
+        ):
+            lines[f"{direction.capitalize()}{title}"] = _rate(getattr(limits, f"{direction}{name}"))
+        lines[f"{direction.capitalize()}, one file"] = _rate(getattr(limits, f"{direction}_per_transfer"))
+    lines["Private networks"] = "do not count" if limits.lan_exempt else "count"
+    lines["Schedule"] = "\n".join(map(shown, limits.schedule)) or "none"
+    if limits.now is not None:
+        until = f", until {limits.now.until.astimezone():%Y-%m-%d %H:%M}" if limits.now.until else ""
+        lines["Now"] = f"upload {_rate(limits.now.upload)}, download {_rate(limits.now.download)}{until}"
+    return lines
 
-    def _say(self, line: str, style: str = "dim") -> None:
-        self._console.print(Text(line, style=style), soft_wrap=True)
 
-    def stop(self) -> None:
-        """Leaves the bar as it stands."""
-        self._progress.stop()
+def _rate(rate: int) -> str:
+    return format_rate(rate) if rate else "no limit"

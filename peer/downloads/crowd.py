@@ -46,7 +46,7 @@ class Offer(Protocol):
     """Where transfers are offered to others."""
 
     def begin(
-        self, file_id: str, size: int, name: str, manifest: str, fd: int, met: Callable[[str, int, str], None]
+        self, file_id: str, size: int, name: str, manifest: str, fd: int, met: Callable[[str, int], None]
     ) -> Offered: ...
 
 
@@ -129,15 +129,15 @@ class Swarm(Crowd):
             if len(self._followed) < MOST_FOLLOWED:
                 self._follow(source)
 
-    def _met(self, address: str, port: int, peer_id: str) -> None:
+    def _met(self, address: str, port: int) -> None:
         """Somebody follows us because it fetches the same: it has something for us too."""
         if len(self._followed) >= MOST_MET:
             return
         url = f"http://{url_host(address)}:{port}/api/v1/download/{self._transfer.wanted.id}"
-        source = Source(
-            peer_id or f"{address}:{port}", url, False, self._manifest, 50, "", 0.0, True, "follows this peer"
-        )
-        self._transfer.hear([source])
+        # Named by its address: whoever it says it is, what it does must not be held against another.
+        source = Source(f"{address}:{port}", url, False, self._manifest, 50, "", 0.0, True, "follows this peer")
+        if url not in self._transfer.course.claims.claimants:
+            self._transfer.hear([source])
         self._follow(source)
 
     def _follow(self, source: Source) -> None:
@@ -147,14 +147,16 @@ class Swarm(Crowd):
     async def _keep_following(self, source: Source) -> None:
         """Until it has everything or is gone."""
         url = str(URL(beside(source, "have")).update_query(follow="true", port=str(self._port)))
-        for attempt in range(RETRIES):
-            with contextlib.suppress(OutgoingError, ValueError, TimeoutError, msgspec.DecodeError):
-                headers = self._transfer.terms.headers
-                async with self._outgoing.request("GET", url, headers=headers) as response:
-                    if await self._listen(source, response.content):
-                        return
-            await asyncio.sleep(2.0**attempt)
-        self._followed.pop(source.url, None)
+        try:
+            for attempt in range(RETRIES):
+                with contextlib.suppress(OutgoingError, ValueError, TimeoutError, msgspec.DecodeError):
+                    headers = self._transfer.terms.headers
+                    async with self._outgoing.request("GET", url, headers=headers) as response:
+                        if await self._listen(source, response.content):
+                            return
+                await asyncio.sleep(2.0**attempt)
+        finally:
+            self._followed.pop(source.url, None)
 
     async def _listen(self, source: Source, lines: StreamReader) -> bool:
         """Takes in news; True once the source has everything."""

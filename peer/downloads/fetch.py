@@ -13,11 +13,17 @@ from peer.downloads.events import Event
 from peer.downloads.part_file import Wanted, drop_published, part_name
 from peer.downloads.proof import holds
 from peer.downloads.standing import Patience
-from peer.downloads.transfer import Crowd, Find, Tell, Terms, Transfer
+from peer.downloads.terms import Terms
+from peer.downloads.transfer import Crowd, Find, Tell, Transfer
 
 
 async def fetch(
-    wanted: Wanted, sources: Sequence[Source], outgoing: Outgoing, patience: Patience | None = None
+    wanted: Wanted,
+    sources: Sequence[Source],
+    outgoing: Outgoing,
+    patience: Patience | None = None,
+    *,
+    sequential: bool = False,
 ) -> AsyncGenerator[Event, None]:
     """Fetches `wanted` and yields what happens. Closed early (`aclosing`) it stops, and the part file stays.
 
@@ -28,7 +34,7 @@ async def fetch(
         return sources
 
     happened: asyncio.Queue[Event | None] = asyncio.Queue()
-    terms = Terms(patience or Patience())
+    terms = Terms(patience or Patience(), sequential)
     task = asyncio.create_task(obtain(wanted, outgoing, find, happened.put_nowait, terms))
     task.add_done_callback(lambda _: happened.put_nowait(None))
     try:

@@ -28,6 +28,7 @@ from peer.downloads.requests import Request
 from peer.downloads.standing import Patience, SourceTrouble
 
 BUFFER = 256 * 1024
+A_MOMENT = 0.005  # seconds
 MOST_THREADS = 64
 NOBODY = Bandwidth(lambda address: False)
 
@@ -46,7 +47,9 @@ class Lanes:
         bandwidth: Bandwidth | None = None,
         headers: dict[str, str] | None = None,
         has: Callable[[], str] = lambda: "",
+        is_ahead: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`has` tells the pieces that need not be sent; `is_ahead`, that more would only wait to be hashed."""
         self.manifest: Manifest | None = None
         self._part = part
         self._file_id = file_id
@@ -56,6 +59,7 @@ class Lanes:
         self._bandwidth = bandwidth or NOBODY
         self._headers = headers or {}
         self._has = has
+        self.is_ahead = is_ahead
         self._connections = Connections(policy)
         self._threads = ThreadPoolExecutor(MOST_THREADS, "lane")
         self._buffers = threading.local()
@@ -245,6 +249,8 @@ class _Body:
 
     def _next(self, most: int) -> memoryview:
         """At least one byte and at most `most`, within what the limits allow."""
+        while self.lanes.is_ahead() and not self.errand.stop.wait(A_MOMENT):
+            pass
         most = self.line.share(min(most, len(self.buffer)))
         if self.rest:
             data, self.rest = self.rest[:most], self.rest[most:]

@@ -37,6 +37,11 @@ class Proof:
         if self.hashed < available and (self._job is None or self._job.done()):
             self._job = asyncio.get_running_loop().run_in_executor(self._thread, self._catch_up)
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that are on the disk and not hashed."""
+        return self._available - self.hashed
+
     def _catch_up(self) -> None:
         buffer = self._buffer
         while (missing := self._available - self.hashed) > 0:

@@ -10,9 +10,9 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -27,18 +27,20 @@ from common.serving.bandwidth import Bandwidth
 from common.wire.files import FileInfo, Source
 from common.wire.transfer import Download, DownloadEdit, DownloadRequest
 from peer.downloads import destinations, store, views
-from peer.downloads.events import Event, Finished, Verifying
 from peer.downloads.fetch import already_there
 from peer.downloads.part_file import Wanted, discard
 from peer.downloads.record import OPEN, Record, after
+from peer.downloads.running import Running
 from peer.downloads.schema import MIGRATIONS
-from peer.downloads.transfer import Crowd, Terms, Transfer
+from peer.downloads.terms import Terms
+from peer.downloads.transfer import Crowd, Transfer
 
 log = logging.getLogger("shoal.downloads")
 
 DATABASE = "downloads.db"
 MOST = 10_000  # downloads that are remembered
 NOTE = 5.0  # seconds between two notes of how far a download is
+FAREWELL = 2.0  # seconds that the last reports may take
 TELL = 0.5  # seconds between two tellings of a running download
 
 
@@ -91,6 +93,8 @@ class Queue:
         self._clock = clock
         self._records: dict[str, Record] = {}
         self._running: dict[str, Running] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._adding = asyncio.Lock()
         self._not_before: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._keeper: asyncio.Task[None]
@@ -115,6 +119,11 @@ class Queue:
         self._keeper.cancel()
         await asyncio.wait([self._keeper])
         await asyncio.gather(*(self._stop(running) for running in list(self._running.values())))
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FAREWELL)
+        for task in list(self._tasks):
+            task.cancel()
+            await asyncio.wait([task])
         await self._database.close()
 
     # What the owner does
@@ -131,12 +140,15 @@ class Queue:
         """Adds downloads, all or none; one that is there already is not added twice. Raises Refusal."""
         if len(self._records) + len(requests) > MOST:
             await self._forget_old(len(requests))
-        records = [await self._new(request, folder) for request in requests]
-        new = [record for record in records if record.id not in self._records]
-        destinations.check_room(new)
-        await self._database.write(store.insert, new)
+        asked = [await self._new(request, folder) for request in requests]
+        async with self._adding:
+            known = {record.place: record for record in self._records.values() if _is_there(record)}
+            records = [known.setdefault(record.place, record) for record in asked]
+            new = [record for record in known.values() if record.id not in self._records]
+            destinations.check_room(new)
+            await self._database.write(store.insert, new)
+            self._records |= {record.id: record for record in new}
         for record in new:
-            self._records[record.id] = record
             self._tell(record)
         self._wake.set()
         return [self._view(record) for record in records]
@@ -154,7 +166,7 @@ class Queue:
         record = self._record(download_id)
         if record.state == "finished":
             self._refuse_ended(record, "be resumed")
-        if download_id not in self._running:
+        if download_id not in self._running or record.state == "paused":
             self._not_before.pop(download_id, None)
             await self._change(record, state="queued", why="", code="", failures=0)
             self._wake.set()
@@ -175,8 +187,8 @@ class Queue:
         await self._change(record, state="paused", why="")
         await self._stop_if_running(download_id)
         await self._database.write(store.delete, download_id)
-        del self._records[download_id]
-        if record.state != "finished":
+        latest = self._records.pop(download_id, record)
+        if "finished" not in (record.state, latest.state):
             await asyncio.to_thread(discard, self._wanted(record))
 
     # The queue at work
@@ -208,9 +220,20 @@ class Queue:
 
     def _start(self, record: Record) -> None:
         running = self._running[record.id] = Running(record)
-        running.task = asyncio.create_task(self._run(running), name=f"download {record.name}")
+        running.task = self._spawn(self._run(running), f"download {record.name}")
 
-    async def _run(self, running: "Running") -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("could not be noted", extra={"task": task.get_name()}, exc_info=error)
+
+    async def _run(self, running: Running) -> None:
         record = running.record
         try:
             path = await self._obtain(running)
@@ -229,12 +252,25 @@ class Queue:
             changes = {"state": "failed", "why": "Something went wrong here: the log says what. Resume to try again."}
             changes["code"] = "internal_error"
         finally:
-            self._running.pop(record.id, None)
-        await self._change(self._record(record.id), **changes)
-        await self._watcher.ended(self._record(record.id), running.transfer)
+            self._let_go(running)
+        await self._conclude(running, changes)
+
+    def _let_go(self, running: Running) -> None:
+        if self._running.get(running.record.id) is running:
+            del self._running[running.record.id]
         self._wake.set()
 
-    async def _obtain(self, running: "Running") -> str:
+    async def _conclude(self, running: Running, changes: dict[str, object]) -> None:
+        """Notes how it ended, unless its owner cancelled it meanwhile; one that was paused meanwhile stays so."""
+        record = self._records.get(running.record.id)
+        if record is None:
+            return
+        if record.state == "paused" and changes["state"] != "finished":
+            changes = {"verified": running.verified}
+        await self._change(record, **changes)
+        await self._watcher.ended(replace(record, **changes), running.transfer)
+
+    async def _obtain(self, running: Running) -> str:
         record, settings = running.record, self._settings
         wanted = self._wanted(record)
         await asyncio.to_thread(destinations.make, record.folder)
@@ -271,11 +307,13 @@ class Queue:
     async def _stop_if_running(self, download_id: str) -> None:
         if running := self._running.get(download_id):
             await self._stop(running)
-            await self._watcher.ended(self._record(download_id), running.transfer)
+            ended = self._watcher.ended(self._records.get(download_id, running.record), running.transfer)
+            self._spawn(ended, "report")
 
-    async def _stop(self, running: "Running") -> None:
+    async def _stop(self, running: Running) -> None:
         running.task.cancel()
         await asyncio.wait([running.task])
+        self._let_go(running)  # where it was stopped before its first step
         if running.record.id in self._records:
             await self._change(self._records[running.record.id], verified=running.verified)
         self._wake.set()
@@ -288,10 +326,6 @@ class Queue:
             info = await self._network.file(request.file_id)
             name, size = name or info.filename, info.size
         where, safe = destinations.place(request.folder or folder or self._settings.folder, name)
-        for record in self._records.values():
-            is_same = (record.file_id, record.folder, record.name) == (request.file_id, where, safe)
-            if is_same and (record.state != "finished" or os.path.exists(record.path)):  # noqa: ASYNC240 - one look
-                return record
         return Record(
             id=secrets.token_hex(8),
             file_id=request.file_id,
@@ -334,7 +368,7 @@ class Queue:
             raise errors.TooMany("too_many_downloads", f"No more than {MOST} downloads can wait at one time.")
         for record in ended[:surplus]:
             await self._database.write(store.delete, record.id)
-            del self._records[record.id]
+            self._records.pop(record.id, None)
 
     def _view(self, record: Record) -> Download:
         running = self._running.get(record.id)
@@ -350,22 +384,6 @@ class Queue:
             self._tell(self._record(running.record.id))
 
 
-class Running:
-    """A download at work."""
-
-    def __init__(self, record: Record) -> None:
-        self.record = record
-        self.transfer: Transfer | None = None
-        self.hashed: int | None = None
-        self.task: asyncio.Task[None]
-
-    @property
-    def verified(self) -> int:
-        return self.record.verified if self.transfer is None else self.transfer.verified
-
-    def hear(self, event: Event) -> None:
-        """What its transfer tells."""
-        if isinstance(event, Verifying):
-            self.hashed = event.hashed
-        elif not isinstance(event, Finished):
-            self.hashed = None
+def _is_there(record: Record) -> bool:
+    """Whether it need not be added again."""
+    return record.state != "finished" or os.path.exists(record.path)

@@ -30,6 +30,11 @@ class Record(Struct, frozen=True):
     sources: str = "[]"
     finished: float | None = None
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What two downloads must not share."""
+        return self.file_id, self.folder, self.name
+
 
 def after(refusal: errors.Refusal, failures: int) -> tuple[str, float]:
     """(state, seconds until the next try) of a download that ended so, for the `failures`th time in a row."""

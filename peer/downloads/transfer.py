@@ -9,16 +9,14 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from common import errors
-from common.content.grid import Grid
-from common.content.hashing import SHA256, Algorithm
+from common.content.grid import Grid, Span
 from common.content.manifest import Manifest
 from common.content.pieces import prefix, to_text
 from common.http.outgoing import Outgoing
-from common.serving.bandwidth import Bandwidth
+from common.runtime.tasks import to_the_end
 from common.wire.files import Source
 from peer.downloads import events
 from peer.downloads.course import Check, Course, Fail, Learn, Publish, Step, TakeUp
@@ -29,10 +27,13 @@ from peer.downloads.part_file import PartFile, Wanted
 from peer.downloads.proof import Proof
 from peer.downloads.rate import Meter
 from peer.downloads.requests import Ask, Cancel, Request, Trim
-from peer.downloads.standing import Patience, SourceTrouble
+from peer.downloads.standing import SourceTrouble
 from peer.downloads.taking_up import pieces_there
+from peer.downloads.terms import Terms
 
 TICK = 0.1  # seconds between two looks at what goes on
+# What is received faster than it is hashed only takes the processor from the hash, and the whole is ready no sooner.
+AHEAD = 64 << 20  # bytes
 LOOK_AGAIN = 30.0  # seconds after which the sources are asked for anew
 LOOK_AGAIN_SOON = 5.0  # the same while nothing goes on
 
@@ -51,17 +52,6 @@ class Crowd:
 
     async def end(self) -> None:
         """It is over, whatever came of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How a transfer is to go about it. `headers` go with every request to a source."""
-
-    patience: Patience = field(default_factory=Patience)
-    sequential: bool = False
-    bandwidth: Bandwidth | None = None
-    algorithm: Algorithm = SHA256
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Transfer:
@@ -142,7 +132,7 @@ class Transfer:
         try:
             return await self._run_with_part()
         finally:
-            await _surely(asyncio.to_thread(self.part.close))
+            await to_the_end(asyncio.to_thread(self.part.close))
 
     async def _run_with_part(self) -> str:
         loop = asyncio.get_running_loop()
@@ -164,13 +154,15 @@ class Transfer:
             terms.bandwidth,
             terms.headers,
             self._has,
+            lambda: self._proof.backlog > AHEAD,
         )
         try:
-            await self._look()
-            await self._work()
+            if not await self._was_whole():
+                await self._look()
+                await self._work()
         finally:
-            # The threads write into the part: it must not be closed before they are gone, however often this is stopped.
-            await _surely(self._end())
+            # The threads write into the part: it is not closed before they are gone, however often this is stopped.
+            await to_the_end(self._end())
         assert self._path is not None
         return self._path
 
@@ -287,9 +279,30 @@ class Transfer:
         if manifest is not None:
             await self._crowd.begin(self, manifest)
 
+    async def _was_whole(self) -> bool:
+        """Whether an earlier run brought everything, and was ended before it was published: nobody need be asked."""
+        if not self.wanted.size or self.part.extents() != [Span(0, self.wanted.size)]:
+            return False
+        self._proof.advance(self.wanted.size)
+        await self._hash_whole()
+        if self._proof.file_id() != self.wanted.id:
+            return False
+        await self._do(Publish())
+        return True
+
     async def _check(self) -> None:
-        """Hashes what is not hashed yet, and makes all of it durable meanwhile."""
+        """Whether the whole is the file."""
         self._tell_progress(self._clock())
+        await self._hash_whole()
+        blamed = len(self.course.blamed)
+        step = self.course.checked(self._proof.file_id() == self.wanted.id)
+        for source, trouble in self.course.blamed[blamed:]:
+            self._tell(events.SourceFailed(source.peer_id, trouble.outcome, trouble.detail))
+        if step is not None:
+            await self._do(step)
+
+    async def _hash_whole(self) -> None:
+        """Hashes what is not hashed yet, and makes all of it durable meanwhile."""
         flushed = asyncio.ensure_future(asyncio.to_thread(self.part.flush))
         try:
             while not await self._proof.caught_up(self.terms.patience.news):
@@ -298,12 +311,6 @@ class Transfer:
             raise errors.Invalid("invalid_path", f"{self.part.path} cannot be read back: {error}.") from error
         finally:
             await flushed
-        blamed = len(self.course.blamed)
-        step = self.course.checked(self._proof.file_id() == self.wanted.id)
-        for source, trouble in self.course.blamed[blamed:]:
-            self._tell(events.SourceFailed(source.peer_id, trouble.outcome, trouble.detail))
-        if step is not None:
-            await self._do(step)
 
     # Sources
 
@@ -385,16 +392,3 @@ def _let_go(opened: asyncio.Future[PartFile]) -> None:
     """Closes a part that nobody waits for any more."""
     if not opened.cancelled() and opened.exception() is None:
         opened.result().close()
-
-
-async def _surely(work: Coroutine[Any, Any, None]) -> None:
-    """Until it is done, however often the caller is cancelled meanwhile."""
-    task, cancelled = asyncio.ensure_future(work), False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError

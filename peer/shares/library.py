@@ -161,9 +161,7 @@ class Library:
         """One page of the offered files that fit, newest first; `count` is how many fit in all."""
         return await self._database.read(listing.search, q, category, offset, limit, public_only=public_only)
 
-    async def below(
-        self, path: str, *, after: int = 0, limit: int = 1000, public_only: bool = True
-    ) -> listing.Page:
+    async def below(self, path: str, *, after: int = 0, limit: int = 1000, public_only: bool = True) -> listing.Page:
         """One page of the entries at or below `path` of the catalogue, in a lasting order."""
         return await self._database.read(listing.below, path, after, limit, public_only=public_only)
 

@@ -83,9 +83,7 @@ def search(
     return LocalSearchAnswer([_shown(row) for row in page], count, q)
 
 
-def below(
-    connection: sqlite3.Connection, path: str, after: int, limit: int, *, public_only: bool = True
-) -> Page:
+def below(connection: sqlite3.Connection, path: str, after: int, limit: int, *, public_only: bool = True) -> Page:
     """One page of the entries at `path` of the catalogue, or below it ("" is all): those behind `after`. Each path is
     one entry, equal contents too."""
     where, values = "offered AND path NOT NULL", list[object]()

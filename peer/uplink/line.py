@@ -26,6 +26,7 @@ log = logging.getLogger("shoal.line")
 PING = 25.0  # seconds
 LARGEST = 64 * 1024  # bytes of a frame
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+HEAD_DEADLINE, SILENCE = 30.0, 60.0  # seconds for what this peer asks itself
 LASTED = 60.0  # seconds after which a line was a good one
 # The super-peer counts a stream as over before its last word has come back here.
 MOST_ANSWERED = 2 * STREAMS_OF_LINE
@@ -129,7 +130,10 @@ class Line:
         headers |= self._relayed.mark() | ({"X-Peer-ID": request.asker} if request.asker else {})
         begun = False
         try:
-            async with self._outgoing.request(request.method, self._own + request.path, headers=headers) as answer:
+            asking = self._outgoing.request(
+                request.method, self._own + request.path, headers=headers, head_deadline=HEAD_DEADLINE, silence=SILENCE
+            )
+            async with asking as answer:
                 begun = True
                 told = {name: answer.headers[name] for name in ANSWERED if name in answer.headers}
                 await self._post(request, RelayHead(answer.status, told), answer.content)

@@ -10,8 +10,8 @@ from common.content.pieces import all_of, set_of
 
 MOST_FOLLOWERS = 64
 
-Met = Callable[[str, int, str], None]
-"""Called with the address, port and id of somebody who follows, because it fetches the same."""
+Met = Callable[[str, int], None]
+"""Called with the address and port of somebody who follows, because it fetches the same."""
 
 
 class Holding:

@@ -11,13 +11,15 @@ from aiohttp import web
 from common import errors
 from common.content.grid import Grid, Span
 from common.content.pieces import set_of
-from common.http.endpoint import Endpoint
+from common.http.endpoint import Access, Endpoint
 from common.ids import is_file_id
 from common.runtime.clock import Clock
 from common.serving.bandwidth import Bandwidth, Line
 from common.serving.file_reply import COPIED, STALLED, Meter, Pace, Served, Version, send_file
 from common.serving.pacing import Sleep, Turns
 from common.serving.ranges import ByteRange, parse_range
+from common.wire.transfer import Upload
+from peer.uploads.active import Active
 from peer.uploads.askers import RELAY, Asker, asker
 from peer.uploads.holdings import Holdings
 from peer.uploads.quota import Quota
@@ -69,6 +71,10 @@ class UploadRoutes:
         self._holdings = holdings
         self._gate = gate
         self.seeding = Seeding()
+        self.active = Active(clock.monotonic)
+
+    async def uploads(self, request: web.Request) -> list[Upload]:
+        return self.active.told()
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         file_id = request.match_info["id"].lower()
@@ -102,8 +108,7 @@ class UploadRoutes:
         remote = RELAY if self._is_relayed(request) else request.remote
         who = asker(remote, request.headers.get("X-Peer-ID"))
         self._quota.require(who.address, self._clock.now())
-        with self._bandwidth.line(who.address, file_id) as line:
-            return await send_file(request, served, self._meter(who), _patience(who), self._pace(line, who), part)
+        return await self._send(request, served, file_id, who, part)
 
     async def _serve(self, request: web.Request, served: Served, file_id: str) -> web.StreamResponse:
         remote = RELAY if self._is_relayed(request) else request.remote
@@ -134,12 +139,19 @@ class UploadRoutes:
         pieces = set_of(grid.within(Span(int(first), int(last) + 1)))
         self.seeding.sent(file_id, grid.count, pieces, self._clock.monotonic())
 
-    async def _send(self, request: web.Request, served: Served, file_id: str, who: Asker) -> web.StreamResponse:
-        with self._bandwidth.line(who.address, file_id) as line:
-            return await send_file(request, served, self._meter(who), _patience(who), self._pace(line, who))
+    async def _send(
+        self, request: web.Request, served: Served, file_id: str, who: Asker, part: ByteRange | None = None
+    ) -> web.StreamResponse:
+        with (
+            self._bandwidth.line(who.address, file_id) as line,
+            self.active.served(who, file_id, served.name, served.version.size) as told,
+        ):
+            meter = self._meter(who, told)
+            return await send_file(request, served, meter, _patience(who), self._pace(line, who), part)
 
-    def _meter(self, who: Asker) -> Meter:
+    def _meter(self, who: Asker, told: Callable[[int], None]) -> Meter:
         def sent(count: int) -> None:
+            told(count)
             self._slots.sent(count)
             self._quota.spend(who.address, count, self._clock.now())
 
@@ -173,7 +185,17 @@ class UploadRoutes:
                     "range_not_satisfiable",
                     "too_many_requests",
                 ),
-            )
+            ),
+            Endpoint(
+                method="GET",
+                path="/api/v1/uploads",
+                handle=self.uploads,
+                summary="Who is fetching what from this peer now",
+                tag="uploads",
+                answer=list[Upload],
+                access=Access.OWNER,
+                codes=("token_invalid", "token_required"),
+            ),
         ]
 
 

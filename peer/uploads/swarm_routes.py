@@ -71,7 +71,7 @@ class SwarmRoutes:
         if holding.followers >= MOST_FOLLOWERS:
             raise errors.Unavailable("too_many_requests", "Too many follow this file here; ask another source.")
         if port is not None and request.remote:
-            holding.met(request.remote, port, request.headers.get("X-Peer-ID", ""))
+            holding.met(request.remote, port)
         response = web.StreamResponse(headers={"Content-Type": LINES, "Cache-Control": "no-store"})
         response.headers.update(answer_headers.get())
         with holding.followed() as (wake, news), self._counted():

@@ -13,6 +13,7 @@ from common import errors
 from common.wire.relay import ASKED, RELAYED_PATH, RelayHead
 
 KINDS = ("download", "manifest", "have", "next")
+FILES = ("download", "next")  # whose answers are bytes of a file
 LARGEST_MANIFEST = 1024 * 1024
 LONGEST_HEADER = 1024
 NOT_PASSED_ON = ("relay", "port")  # `port` speaks of the asker's own address, which the source does not see
@@ -22,6 +23,10 @@ _UNSATISFIED = re.compile(r"bytes \*/([0-9]{1,16})", re.ASCII)
 _LENGTH = re.compile(r"[0-9]{1,16}", re.ASCII)
 _PATH = re.compile(RELAYED_PATH, re.ASCII)
 _NAMED = re.compile(r"attachment(;[ -~]{1,2000})?", re.ASCII)
+_WHY = {
+    "hashes_pending": "The file's piece hashes are being made; ask again.",
+    "quota_exceeded": "The source gives what passes through the super-peer no more today; ask another, or tomorrow.",
+}
 _STREAMED = ("application/json", "application/x-ndjson")
 
 
@@ -59,12 +64,12 @@ def asked_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def answer_of(kind: str, file_id: str, head: RelayHead) -> Answer:
     """What the asker is told. Raises a Refusal for an answer without success, Unusable for one that is none."""
     status, told = head.status, head.headers
-    if status == 304:
-        return Answer(304, _common(file_id, kind, told), None)
+    if status == 304 or (status == 204 and kind == "next"):
+        return Answer(status, _common(file_id, kind, told), None)
     if status not in (200, 206):
         raise refusal_of(head)
     length = _length(told)
-    if kind == "download":
+    if kind in FILES:
         return _file(file_id, status, told, length)
     if status != 200 or (kind == "manifest" and (length is None or length > LARGEST_MANIFEST)):
         raise Unusable("a piece list that is none")
@@ -74,7 +79,7 @@ def answer_of(kind: str, file_id: str, head: RelayHead) -> Answer:
 def _file(file_id: str, status: int, told: Mapping[str, str], length: int | None) -> Answer:
     if length is None:
         raise Unusable("a file of unknown length")
-    headers = _common(file_id, "download", told)
+    headers = _common(file_id, FILES[0], told)
     headers["Accept-Ranges"] = "bytes"
     headers["Content-Disposition"] = _named(told.get("Content-Disposition", ""))
     if status == 206:
@@ -86,7 +91,7 @@ def _file(file_id: str, status: int, told: Mapping[str, str], length: int | None
 
 
 def _common(file_id: str, kind: str, told: Mapping[str, str]) -> dict[str, str]:
-    is_file = kind == "download"
+    is_file = kind in FILES
     streamed = told.get("Content-Type", "").partition(";")[0]
     found = {
         "Content-Type": "application/octet-stream" if is_file else _typed(streamed),
@@ -132,7 +137,7 @@ def refusal_of(head: RelayHead) -> errors.Refusal:
         match = _UNSATISFIED.fullmatch(told.get("Content-Range", ""))
         size = {"size": int(match[1])} if match else {}
         return errors.OutOfRange("range_not_satisfiable", "The range lies outside the file.", **size)
-    if status == 503:
+    if status in (429, 503):
         return _later(head)
     return errors.Unavailable("source_unavailable", "The source does not answer as it should; try again later.")
 
@@ -140,10 +145,8 @@ def refusal_of(head: RelayHead) -> errors.Refusal:
 def _later(head: RelayHead) -> errors.Refusal:
     wait = head.headers.get("Retry-After", "")
     seconds = float(wait) if _LENGTH.fullmatch(wait) else None
-    if head.code == "hashes_pending":
-        return errors.Unavailable(
-            "hashes_pending", "The file's piece hashes are being made; ask again.", retry_after=seconds
-        )
+    if head.code in _WHY:
+        return errors.Unavailable(head.code, _WHY[head.code], retry_after=seconds)
     if head.place is None:
         return errors.Unavailable("too_many_requests", "The source is busy; try again.", retry_after=seconds)
     why = f"The source is busy; your place in the line is {head.place}: come back after Retry-After to keep it."

@@ -16,9 +16,10 @@ from common.serving.progress import while_taken
 from superpeer.relay.answer import Answer
 from superpeer.relay.switchboard import Content, Switchboard
 
-STALLED = 30.0  # seconds in which an asker takes nothing
+STALLED = 120.0  # seconds in which an asker takes nothing: a slow one with a large buffer takes in gulps
 SILENCE = 60.0  # seconds in which a source sends nothing
 WINDOW = 4 * 1024 * 1024  # bytes that a source may be ahead of what is read of it
+BODILESS = (204, 304)
 UNSENT = 512 * 1024  # bytes that the kernel keeps for an asker beyond what is on the wire
 
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
@@ -29,17 +30,17 @@ async def passed_on(
 ) -> web.StreamResponse:
     """The answer, sent. Raises ConnectionResetError once it has begun and cannot be ended as it was announced."""
     response = web.StreamResponse(status=answer.status, headers=answer.headers | dict(answer_headers.get()))
-    if answer.status != 304:
+    if answer.status not in BODILESS:
         response.content_length = answer.length
     _hold_little(request.transport)
     await response.prepare(request)
-    if request.method == "HEAD" or answer.status == 304:
+    if request.method == "HEAD" or answer.status in BODILESS:
         return response
     try:
         await _all(request, response, answer.length, content, switchboard)
     except Exception as error:
         # What is buffered may still go out; that it is not all is then told by the length, or by the missing end.
-        raise ConnectionResetError("not all of it came") from error
+        raise ConnectionResetError(f"not all of it came: {error!r}") from error
     return response
 
 

@@ -20,11 +20,11 @@ from common.ids import is_chosen_peer_id
 from common.wire.files import Source
 from common.wire.relay import ANSWERED, RelayHead
 from superpeer.relay.answer import Unusable, answer_of, asked_headers, path_of
-from superpeer.relay.passage import passed_on
+from superpeer.relay.passage import SILENCE, passed_on
 from superpeer.relay.switchboard import Asked, Switchboard
 
 BEST = "1"
-HEAD_DEADLINE = 15.0  # seconds until a source's answer has begun
+HEAD_DEADLINE = 30.0  # seconds until a source's answer has begun: one without room holds a request for a while
 TRIED = 3
 ASKERS_FAULT = (errors.Invalid, errors.Outdated, errors.OutOfRange)
 
@@ -117,7 +117,9 @@ class Relaying:
             raise errors.Unavailable("source_unavailable", "The source is gone; try again later.")
         url = f"http://{url_host(seat.address)}:{seat.port}{asked.path}"
         try:
-            asking = self._outgoing.request(asked.method, url, headers=asked.headers, head_deadline=HEAD_DEADLINE)
+            asking = self._outgoing.request(
+                asked.method, url, headers=asked.headers, head_deadline=HEAD_DEADLINE, silence=SILENCE
+            )
             async with asking as response:
                 told = {name: response.headers[name] for name in ANSWERED if name in response.headers}
                 answer = answer_of(asked.kind, asked.file_id, RelayHead(response.status, told))

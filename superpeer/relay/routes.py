@@ -119,9 +119,10 @@ class RelayRoutes:
                 method="GET",
                 path="/api/v1/next/{id}",
                 handle=self.next,
-                summary="When a source has room for one more piece, asked of it",
+                summary="A piece of a source's choice, which it sent to nobody yet, asked of it",
                 tag="relay",
                 query=RelayQuery,
+                media="application/octet-stream",
                 codes=passed_on,
             ),
             Endpoint(

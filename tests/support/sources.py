@@ -1,5 +1,6 @@
 """Contents, and servers on loopback that serve them as sources do, honestly or not."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -53,15 +54,65 @@ def honest(content: Content) -> Handler:
         if request.path.startswith("/api/v1/manifest/"):
             answer = ManifestAnswer(content.id, size, manifest.grid.piece_size, manifest.hex_hashes())
             return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
-        wanted = request.headers.get("Range")
-        if wanted is None or request.headers.get("If-Range") != f'"{content.id}"':
+        if not request.path.startswith("/api/v1/download/"):
+            raise web.HTTPNotFound
+        span, headers = asked_for(request, size)
+        if not headers or request.headers.get("If-Range") != f'"{content.id}"':
             return web.Response(body=content.data)
-        start, _, last = wanted.removeprefix("bytes=").partition("-")
-        part = content.data[int(start) : int(last or size - 1) + 1]
-        headers = {"Content-Range": f"bytes {start}-{int(start) + len(part) - 1}/{size}"}
-        return web.Response(status=206, body=part, headers=headers)
+        return web.Response(status=206, body=content.data[span], headers=headers)
 
     return handle
+
+
+def keyless(content: Content) -> Handler:
+    """Whole files and ranges, and no manifest: a program that knows of no pieces."""
+    return without_manifest(honest(content))
+
+
+def without_manifest(handler: Handler) -> Handler:
+    """The same, by a program that knows of no pieces."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if "/download/" not in request.path:
+            raise web.HTTPNotFound
+        return await handler(request)
+
+    return handle
+
+
+def with_manifest(content: Content, handler: Handler) -> Handler:
+    """What `handler` sends, by a source that tells the manifest of `content`."""
+    tells = honest(content)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await (handler if "/download/" in request.path else tells)(request)
+
+    return handle
+
+
+def halting(content: Content, after: int) -> Handler:
+    """Promises what was asked for, sends `after` bytes of it, and then nothing more."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        span, headers = asked_for(request, len(content.data))
+        response = web.StreamResponse(status=206 if headers else 200, headers=headers)
+        response.content_length = len(content.data[span])
+        await response.prepare(request)
+        await response.write(content.data[span][:after])
+        await asyncio.Event().wait()
+        return response
+
+    return handle
+
+
+def asked_for(request: web.Request, size: int) -> tuple[slice, dict[str, str]]:
+    """The bytes that a request asks for, and the headers that say so; all of them and no headers without a range."""
+    wanted = request.headers.get("Range")
+    if wanted is None:
+        return slice(0, size), {}
+    start, _, last = wanted.removeprefix("bytes=").partition("-")
+    stop = int(last or size - 1) + 1
+    return slice(int(start), stop), {"Content-Range": f"bytes {start}-{stop - 1}/{size}"}
 
 
 def whole_only(data: bytes) -> Handler:

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from peer.downloads.part_file import part_name
-from tests.peer.control.conftest import Command, FakePeer, FakeSuperPeer
+from tests.peer.control.conftest import Command, FakePeer, FakeSuperPeer, problem
 from tests.support.sources import Content, Handler, flipped, honest, source, whole_only
 
 
@@ -93,7 +93,7 @@ async def test_a_lie_is_a_failed_proof(
     await super_peer.announce(content, whole_only(flipped(content.data)))
     ran = await peer("get", content.id, "--super-peer", super_peer.address)
     assert ran.code == 5
-    assert ran.events == ["started", "started_over", "source_failed", "failed"]
+    assert ran.events == ["started", "source_failed", "failed"]
     assert os.listdir(folder) == []
 
 
@@ -198,6 +198,8 @@ def held_halfway(content: Content, held: asyncio.Event) -> Handler:
     times = iter(range(10))
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if "/manifest/" in request.path:
+            return problem(404, "not_found", "There is nothing here.")
         if next(times):
             return await honest(content)(request)
         response = web.StreamResponse(headers={"Content-Length": str(len(content.data))})
@@ -214,12 +216,14 @@ def held_halfway(content: Content, held: asyncio.Event) -> Handler:
 async def test_a_source_that_dies_amid_the_file_is_nobody_online_and_what_came_is_kept(
     peer: Command, super_peer: FakeSuperPeer, folder: Path
 ) -> None:
-    content = Content(os.urandom(500_000), "big.bin")
+    content = Content(os.urandom(800_000), "big.bin")
 
     async def dies(request: web.Request) -> web.StreamResponse:
+        if "/manifest/" in request.path:
+            return problem(404, "not_found", "There is nothing here.")
         response = web.StreamResponse(headers={"Content-Length": str(len(content.data))})
         await response.prepare(request)
-        await response.write(content.data[:200_000])
+        await response.write(content.data[:600_000])
         listening.close()  # nobody answers from now on
         assert request.transport is not None
         request.transport.close()
@@ -239,7 +243,8 @@ async def test_a_source_that_dies_amid_the_file_is_nobody_online_and_what_came_i
         "peer: No source of this file answers. Try again when one is online. "
         "What came so far is kept: the same command goes on from there.\n"
     )
-    assert content.part(folder).read_bytes() == content.data[:200_000]
+    assert content.data.startswith(content.part(folder).read_bytes()[:600_000])
+    assert content.part(folder).stat().st_size >= 600_000
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
@@ -251,7 +256,7 @@ async def test_what_was_begun_is_taken_up_after(
     process = await peer.start("get", content.id, "--super-peer", super_peer.address)
     assert process.stdout is not None
     async for line in process.stdout:
-        if json.loads(line)["event"] == "progress":
+        if json.loads(line).get("received", 0) >= 1_500_000:
             break
     process.send_signal(how)
     _, err = await process.communicate()
@@ -268,7 +273,8 @@ async def test_what_was_begun_is_taken_up_after(
 
     ran = await peer("get", content.id, "--super-peer", super_peer.address)
     assert ran.code == 0
-    assert {"event": "resumed", "received": begun} in ran.lines
+    (taken_up,) = [line["received"] for line in ran.lines if line["event"] == "resumed"]
+    assert 1_000_000 <= taken_up <= begun
     assert os.listdir(folder) == [content.name]
     assert (folder / content.name).read_bytes() == content.data
 

@@ -3,16 +3,25 @@
 import asyncio
 import os
 import stat
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from common.content.grid import SMALLEST_PIECE
 from common.errors import Refusal
 from peer.downloads import events
 from peer.downloads.fetch import fetch
 from tests.peer.downloads.conftest import HASTY, Network
-from tests.support.sources import Content, flipped, honest, whole_only
+from tests.support.sources import Content, Handler, flipped, halting, honest, keyless, whole_only, with_manifest
+
+
+def pieces_kept(content: Content, folder: Path) -> list[int]:
+    """The pieces of the content that its part holds."""
+    part, size = content.part(folder).read_bytes(), SMALLEST_PIECE
+    spans = [slice(piece * size, (piece + 1) * size) for piece in range(-(-len(content.data) // size))]
+    return [piece for piece, span in enumerate(spans) if part[span] == content.data[span]]
 
 
 async def test_a_file_arrives_proven_and_nothing_else_remains(
@@ -56,12 +65,26 @@ async def test_an_id_that_is_said_to_be_empty_and_is_not_fails(
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("begun", [1, 1_500_000, 2_999_999])
-async def test_what_was_begun_is_taken_up(network: Network, content: Content, tmp_path: Path, begun: int) -> None:
+@pytest.mark.parametrize("world", [honest, keyless])
+@pytest.mark.parametrize(("begun", "pieces"), [(1, 0), (1_500_000, 5), (2_999_999, 11)])
+async def test_the_whole_pieces_of_what_was_begun_are_taken_up_and_only_the_others_asked_for(
+    network: Network, content: Content, tmp_path: Path, begun: int, pieces: int, world: Callable[[Content], Handler]
+) -> None:
     content.part(tmp_path).write_bytes(content.data[:begun])
-    told = await network.events(tmp_path, await network.source(honest(content), "p"))
-    assert events.Resumed(begun) in told
-    assert network.asked["p"] == [f"bytes={begun}-"]
+    told = await network.events(tmp_path, await network.source(world(content), "p"))
+    resumed = [event for event in told if isinstance(event, events.Resumed)]
+    assert resumed == ([events.Resumed(pieces * SMALLEST_PIECE)] if pieces else [])
+    assert network.pieces_asked("p") == list(range(pieces, 12))
+    assert (tmp_path / "file.bin").read_bytes() == content.data
+
+
+async def test_pieces_amid_a_part_with_holes_are_taken_up(network: Network, content: Content, tmp_path: Path) -> None:
+    with content.part(tmp_path).open("wb") as part:
+        for piece in (3, 7, 11):
+            part.seek(piece * SMALLEST_PIECE)
+            part.write(content.data[piece * SMALLEST_PIECE : (piece + 1) * SMALLEST_PIECE])
+    await network.path(tmp_path, await network.source(honest(content), "p"))
+    assert network.pieces_asked("p") == [0, 1, 2, 4, 5, 6, 8, 9, 10]
     assert (tmp_path / "file.bin").read_bytes() == content.data
 
 
@@ -75,7 +98,7 @@ async def test_a_part_that_is_whole_is_proven_without_asking_anybody(
 async def test_a_part_that_is_too_long_is_begun_anew(network: Network, content: Content, tmp_path: Path) -> None:
     content.part(tmp_path).write_bytes(content.data + b"more")
     told = await network.events(tmp_path, await network.source(honest(content), "p"))
-    assert network.asked["p"] == [None]
+    assert network.pieces_asked("p") == list(range(12))
     assert not [event for event in told if isinstance(event, events.StartedOver)]
     assert (tmp_path / "file.bin").read_bytes() == content.data
 
@@ -83,19 +106,37 @@ async def test_a_part_that_is_too_long_is_begun_anew(network: Network, content: 
 async def test_wrong_bytes_of_an_earlier_run_are_not_blamed_on_the_source(
     network: Network, content: Content, tmp_path: Path
 ) -> None:
-    content.part(tmp_path).write_bytes(flipped(content.data)[:1000])
+    content.part(tmp_path).write_bytes(flipped(content.data)[:600_000])
     told = await network.events(tmp_path, await network.source(honest(content), "p"))
-    assert network.asked["p"] == ["bytes=1000-", None]
-    assert not [event for event in told if isinstance(event, events.SourceFailed)]
+    assert network.pieces_asked("p") == [0, *range(2, 12)]
+    assert not [event for event in told if isinstance(event, events.SourceFailed | events.StartedOver)]
     assert (tmp_path / "file.bin").read_bytes() == content.data
 
 
-async def test_a_source_without_ranges_begins_at_the_beginning(
+async def test_nor_on_a_source_without_a_manifest_which_is_asked_for_all_of_it_again(
     network: Network, content: Content, tmp_path: Path
 ) -> None:
-    content.part(tmp_path).write_bytes(content.data[:1000])
+    content.part(tmp_path).write_bytes(flipped(content.data)[:600_000])
+    told = await network.events(tmp_path, await network.source(keyless(content), "p"))
+    assert network.pieces_asked("p") == [*range(2, 12), *range(12)] or network.asked["p"][1:] == [None]
+    assert [type(e) for e in told if isinstance(e, events.SourceFailed | events.StartedOver)] == [events.StartedOver]
+    assert (tmp_path / "file.bin").read_bytes() == content.data
+
+
+async def test_a_part_that_seems_whole_and_is_not_is_mended(network: Network, content: Content, tmp_path: Path) -> None:
+    content.part(tmp_path).write_bytes(flipped(content.data))
+    await network.path(tmp_path, await network.source(honest(content), "p"))
+    assert network.pieces_asked("p") == [0]
+    assert (tmp_path / "file.bin").read_bytes() == content.data
+
+
+async def test_a_source_without_ranges_sends_all_and_what_is_there_already_is_skipped(
+    network: Network, content: Content, tmp_path: Path
+) -> None:
+    content.part(tmp_path).write_bytes(content.data[:600_000])
     told = await network.events(tmp_path, await network.source(whole_only(content.data)))
-    assert [event for event in told if isinstance(event, events.StartedOver)]
+    assert events.Resumed(2 * SMALLEST_PIECE) in told
+    assert not [event for event in told if isinstance(event, events.StartedOver | events.SourceFailed)]
     assert (tmp_path / "file.bin").read_bytes() == content.data
 
 
@@ -186,16 +227,16 @@ async def test_two_at_a_time_do_not_write_one_part(network: Network, content: Co
 
 
 async def test_a_fetch_that_is_stopped_keeps_what_came(network: Network, content: Content, tmp_path: Path) -> None:
-    source = await network.source(honest(content), "p")
+    source = await network.source(with_manifest(content, halting(content, SMALLEST_PIECE + 1000)), "p")
     async with aclosing(fetch(content.wanted(tmp_path), [source], network.outgoing, HASTY)) as happenings:
         async for event in happenings:
-            if isinstance(event, events.Progress):
+            if isinstance(event, events.Progress) and event.verified:
                 break
-    kept = content.part(tmp_path).read_bytes()
+    kept = pieces_kept(content, tmp_path)
     assert kept
-    assert content.data.startswith(kept)
     assert not (tmp_path / "file.bin").exists()
-    await network.path(tmp_path, source)
+    await network.path(tmp_path, await network.source(honest(content), "q"))
+    assert network.pieces_asked("q") == [piece for piece in range(12) if piece not in kept]
     assert (tmp_path / "file.bin").read_bytes() == content.data
 
 

@@ -54,6 +54,8 @@ async def test_another_algorithm_hashes_all_anew_and_keeps_what_the_owner_said(s
     before, _ = await announce(kept)
     kept = await shelf.reopen(BLAKE3)
     assert kept.library.hashed == 40 - 2 + 3  # two are empty
+    count = "SELECT count(*) FROM reading"
+    assert await kept.library._database.read(lambda connection: connection.execute(count).fetchone()) == (0,)
     new = {name: BLAKE3.new(name.encode()).hexdigest() for name in old}
     found = await kept.library.find(new["tagged"], public_only=False)
     assert found is not None and found.tags == ["cool"]

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from blake3 import blake3
@@ -11,9 +13,9 @@ from blake3 import blake3
 from common.content.grid import SMALLEST_PIECE
 from common.content.manifest import Manifest
 from common.errors import Conflict, NotFound, Refusal, Unavailable
-from common.serving.file_reply import Served
+from common.serving.file_reply import Served, Version
 from peer.shares import readings
-from peer.shares.manifests import MAKERS, MOST_WAITING, Manifests
+from peer.shares.manifests import MAKERS, MOST_WAITING, Manifests, read_manifest
 from tests.peer.shares.conftest import Kept, Shelf
 from tests.peer.shares.trees import write
 from tests.support.waiting import until
@@ -108,6 +110,21 @@ async def test_what_nobody_has_any_more_is_forgotten_after_a_while(shelf: Shelf)
         await database.write(readings.forget, now + later)
         found = await database.read(lambda connection: connection.execute("SELECT hash FROM reading").fetchall())
         assert {file_id for (file_id,) in found} == left
+
+
+@pytest.mark.parametrize("change", [b"other", THREE_PIECES[:-1], b""])
+def test_what_changes_while_it_is_read_gives_no_manifest(tmp_path: Path, change: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(THREE_PIECES)
+    fd = os.open(path, os.O_RDONLY)
+    served = Served(fd, Version.of(fd), "file", "0" * 64, 0.0)
+    os.utime(path, ns=(0, 0))
+    if change != b"other":
+        path.write_bytes(change)
+    with pytest.raises(Conflict):
+        read_manifest(served, threading.Event())
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
 
 
 # Many at once

@@ -229,3 +229,18 @@ async def test_a_crowd_is_gone_through_some_at_a_time(shelf: Shelf) -> None:
     rot(shelf.share / "folder 7/inner/file 355.txt", 3)
     await kept.eventually(lambda: kept.library.damaged_files == 1)
     assert await damaged(kept) == ["file 355.txt"]
+
+
+async def test_what_touches_a_damaged_file_has_it_looked_at_again(shelf: Shelf) -> None:
+    path = shelf.share / "file"
+    write(path, THREE_PIECES)
+    kept = await shelf.open(**QUICK)
+    rot(path)
+    await kept.until()
+    kept = await shelf.reopen(scrub_interval=1e6)
+    scrub = kept.library._scrub
+    assert await scrub._touched() == []
+    await repair(kept, path, THREE_PIECES)
+    assert [suspect.kept.name for suspect in await scrub._touched()] == [b"file"]
+    path.unlink()
+    assert await scrub._touched() == []

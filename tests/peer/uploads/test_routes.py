@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import Conflict, NotFound
+from common.http.endpoint import Access
 from common.runtime.clock import ManualClock
 from common.serving.bandwidth import Bandwidth, Rates
 from common.serving.file_reply import COPIED, Served, Version
@@ -78,8 +79,17 @@ async def door(tmp_path: Path) -> AsyncIterator[Door]:
     async with running(
         tiny_daemon(
             *UploadRoutes(
-                shelf, slots, bandwidth, quota, clock, Holdings(), Gate(lambda: False), sleep=sleep
-            ).endpoints()
+                shelf,
+                slots,
+                bandwidth,
+                quota,
+                clock,
+                Holdings(),
+                Gate(lambda: False),
+                lambda request: "X-Relayed" in request.headers,
+                sleep=sleep,
+            ).endpoints(),
+            guards={Access.OWNER: lambda request: None},
         )
     ) as served:
         yield Door(shelf, slots, bandwidth, quota, clock, served.port, large, small)
@@ -193,3 +203,13 @@ async def test_an_answer_is_cut_where_the_quota_ends(door: Door) -> None:
         assert len(SMALL) <= len(await wire.rest()) < len(LARGE)
     await until(lambda: door.slots.active == 0)
     assert (await asked(door.port, door.large)).problem() == (429, "quota_exceeded")
+
+
+async def test_all_who_come_through_the_relay_are_one_address(door: Door) -> None:
+    async with connected(door.port) as slow, connected(door.port) as direct:
+        slow.request(door.large, X_Relayed="word", X_Peer_ID="one")
+        await until(lambda: door.slots.active == 1)
+        assert (await asked(door.port, door.large, X_Relayed="word", X_Peer_ID="two")).status == 503
+        direct.request(door.large)
+        await until(lambda: door.slots.active == 2)
+    await until(lambda: door.slots.active == 0)

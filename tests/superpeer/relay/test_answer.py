@@ -104,6 +104,9 @@ def test_a_refusal_keeps_what_helps() -> None:
     with pytest.raises(errors.Unavailable) as pending:
         answer_of("manifest", ID, RelayHead(503, {}, "hashes_pending"))
     assert pending.value.code == "hashes_pending"
+    with pytest.raises(errors.Unavailable) as used_up:
+        answer_of("download", ID, RelayHead(429, {"Retry-After": "60"}, "quota_exceeded"))
+    assert (used_up.value.code, used_up.value.retry_after) == ("quota_exceeded", 60.0)
 
 
 def test_of_a_query_only_what_is_harmless_is_passed_on() -> None:

@@ -120,7 +120,7 @@ async def test_a_peer_is_asked_only_for_what_it_announced(hand: HandLine) -> Non
     assert answer.problem() == (503, "no_source_online")
 
 
-@pytest.mark.parametrize("kind", ["manifest", "have", "next"])
+@pytest.mark.parametrize("kind", ["manifest", "have"])
 async def test_piece_lists_come_through_too(hand: HandLine, kind: str) -> None:
     asking = asyncio.create_task(asked(hand.site.port, f"/api/v1/{kind}/{ID}?relay={hand.peer.id}&follow=false&port=9"))
     request = await hand.asked()
@@ -128,6 +128,16 @@ async def test_piece_lists_come_through_too(hand: HandLine, kind: str) -> None:
     await hand.answer(request["stream"], b"{}")
     answer = await asking
     assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, b"{}", "application/json")
+
+
+async def test_a_piece_of_the_sources_choice_comes_through_and_so_does_that_there_is_none(hand: HandLine) -> None:
+    for status, body, more in ((206, b".t", {"Content_Range": "bytes 1-2/5"}), (204, b"", {})):
+        asking = asyncio.create_task(asked(hand.site.port, f"/api/v1/next/{ID}?relay={hand.peer.id}", X_Have="gA=="))
+        request = await hand.asked()
+        assert (request["path"], request["headers"]) == (f"/api/v1/next/{ID}", {"X-Have": "gA=="})
+        await hand.answer(request["stream"], body, status, **more)
+        answer = await asking
+        assert (answer.status, answer.body) == (status, body)
 
 
 async def test_news_of_pieces_come_line_by_line_as_they_are_told(hand: HandLine) -> None:
