@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types contracts format bench interop lock clean
+.PHONY: help install demo test lint types contracts format bench bench-transfers interop lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,9 @@ format: .venv/dev.stamp ## Put the code into shape
 
 bench: .venv/dev.stamp ## The README's figures, beside their rivals (ONLY="hashing index serving idle heartbeat", or real_input)
 	@$(BIN)/python -m bench $(ONLY)
+
+bench-transfers: .venv/dev.stamp build/interop/stamp ## Transfers beside nginx, aria2c, curl, libtorrent (ONLY="serve fetch blake3 crowd capped memory")
+	@$(BIN)/python -m bench.transfers $(ONLY) $(ARGS)
 
 interop: .venv/dev.stamp build/interop/stamp ## Other programs fetch from a real network: aria2c, libtorrent, curl
 	@command -v aria2c >/dev/null || { test "$$(id -u)" = 0 && apt-get install --quiet --yes aria2 >/dev/null; } \

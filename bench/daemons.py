@@ -78,6 +78,18 @@ def wait_for(url: str, *, any_answer: bool = False) -> None:
             time.sleep(0.05)
 
 
+def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until the daemon serves. Raises RuntimeError with what it said last when it ended instead."""
+    began = time.monotonic()
+    while time.monotonic() - began < PATIENCE and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"a daemon does not get ready: {' '.join(log.read_text().splitlines()[-3:])}")
+
+
 @contextmanager
 def super_peer(
     folder: Path, environment: dict[str, str] | None = None
@@ -86,7 +98,7 @@ def super_peer(
     port = free_port()
     command = (sys.executable, "-m", "superpeer", "--port", str(port), "--data", str(folder / "superpeer"))
     with running(*command, log=folder / "superpeer.log", environment=environment) as process:
-        wait_for(f"http://127.0.0.1:{port}/readyz")
+        wait_until_ready(f"http://127.0.0.1:{port}", process, folder / "superpeer.log")
         yield f"http://127.0.0.1:{port}", process
 
 
@@ -111,7 +123,7 @@ def peer(
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A peer that shares `shares`; its address and its process."""
     with starting_peer(folder, super_peer_url, *shares, name=name, environment=environment) as (url, process):
-        wait_for(f"{url}/readyz")
+        wait_until_ready(url, process, folder / f"{name}.log")
         yield url, process
 
 

@@ -8,6 +8,7 @@ from peer.control.info import InfoRoutes
 from peer.control.limits import LimitsRoutes
 from peer.control.owner import OwnerRoutes
 from peer.downloads.routes import DownloadRoutes
+from peer.shares.cache_routes import CacheRoutes
 from peer.shares.manifest_routes import ManifestRoutes
 from peer.shares.routes import ShareRoutes
 from peer.uploads.uploads import Uploads
@@ -21,6 +22,7 @@ def endpoints(
     info: InfoRoutes,
     shares: ShareRoutes,
     manifests: ManifestRoutes,
+    cache: CacheRoutes,
     uploads: Uploads,
     downloads: DownloadRoutes,
     limits: LimitsRoutes,
@@ -33,6 +35,7 @@ def endpoints(
         *info.endpoints(),
         *shares.endpoints(),
         *manifests.endpoints(),
+        *cache.endpoints(),
         *uploads.endpoints(),
         *downloads.endpoints(),
         *limits.endpoints(),

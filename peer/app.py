@@ -40,6 +40,7 @@ from peer.control.limits import LimitsRoutes, OwnersLimits
 from peer.control.owner import Owner, OwnerRoutes, TokenUnusable, load_owner_token
 from peer.control.pages import MENU, Pages, failure
 from peer.downloads.routes import DownloadRoutes
+from peer.shares.cache_routes import CacheRoutes
 from peer.shares.library import Library
 from peer.shares.manifest_routes import ManifestRoutes
 from peer.shares.routes import ShareRoutes
@@ -127,6 +128,7 @@ class Peer:
                 self._info,
                 shares,
                 ManifestRoutes(self._library),
+                CacheRoutes(self._library.cache),
                 self._uploads,
                 DownloadRoutes(self._downloads.queue),
                 LimitsRoutes(self._owners_limits),
@@ -208,6 +210,7 @@ class Peer:
         yield "shared_bytes", "Their size.", self._library.shared_bytes
         yield "files_hashed_total", "Files read through since the start: what was not known yet.", self._library.hashed
         yield "files_damaged", "Files not offered: the disk has lost their bytes.", self._library.damaged_files
+        yield "cached_bytes", "Size of the finished downloads that are offered on.", self._library.cache.bytes
         yield "scrubbed_bytes_total", "Bytes that the scrub has read.", self._library.scrubbed
         yield "registered", "1 while registered with the super-peer.", int(self._session.is_registered)
         yield "uploads_active", "Uploads going on.", self._uploads.slots.active

@@ -89,6 +89,10 @@ class PeerSettings(Struct, frozen=True, kw_only=True):
     """Where downloads go that name no folder; empty is `downloads` in `data`, and for `peer get` where it is called."""
     downloads_at_once: Annotated[int, whole(1, 64)] = 4
     """Downloads that run at one time; the others wait in the queue."""
+    share_downloads: Switch = True
+    """Offers what this peer has fetched on to others, from a cache of its own."""
+    cache_size: Annotated[int, kinds.SIZE] = 10_000_000_000
+    """What this cache holds at most, in bytes; 0 is none."""
     sweep_interval: Interval = 300.0
     """How often shares are read again for changes that no notice came of."""
     settle: Grace = 0.5

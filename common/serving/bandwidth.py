@@ -74,7 +74,7 @@ class Bucket:
         if not self.rate:
             return wanted
         each = self.rate / max(1, self.lines)
-        return min(wanted, max(LEAST_SHARE, min(int(each * TURN), max(USUAL_SHARE, int(each * TURN / 10)))))
+        return min(wanted, max(LEAST_SHARE, min(int(each * TURN), max(USUAL_SHARE, int(each * TURN / 4)))))
 
 
 class Line:

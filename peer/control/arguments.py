@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     _get(commands)
     _queue(commands)
     _limits(commands)
+    _cache(commands)
     _command(commands, "ls", "list what your peer shares")
     _command(commands, "status", "how your peer is doing")
     sharing = _command(commands, "share", "share a file or a folder")
@@ -134,6 +135,13 @@ def _queue(commands: Any) -> None:
     ):
         made = _command(commands, name, summary)
         made.add_argument("ids", metavar="ID", nargs="+", help="as `peer downloads` shows it, or how it begins")
+
+
+def _cache(commands: Any) -> None:
+    made = _command(commands, "cache", "list what your peer offers on of what it has fetched")
+    made.epilog = "`drop` and `clear` leave the downloads where they are; peer.share_downloads: false turns it off."
+    made.add_argument("what", nargs="?", choices=("drop", "clear"), help="offer some on no longer, or all")
+    made.add_argument("ids", metavar="ID", nargs="*", help="the ids of those to drop")
 
 
 def _limits(commands: Any) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from common.ids import is_file_id
 from common.wire.files import CATEGORIES
 from peer.control import queued
+from peer.control.cached import cache
 from peer.control.exits import Exit, Stop
 from peer.control.getting import get
 from peer.control.output import SharedPath, builtins, shown
@@ -93,6 +94,7 @@ async def open_page(here: Surroundings, given: Namespace) -> None:
 
 
 COMMANDS: dict[str, Callable[[Surroundings, Namespace], Coroutine[Any, Any, None]]] = {
+    "cache": cache,
     "cancel": queued.cancel,
     "downloads": queued.downloads,
     "get": get,

@@ -34,9 +34,12 @@ _OUTCOMES: dict[str, Outcome] = {"corrupt": "corrupt", "refused": "refused", "bu
 
 
 class Library(Protocol):
-    """What is learnt of files on the way."""
+    """What is learnt of files on the way, and what becomes of them."""
 
     async def know_manifest(self, file_id: str, manifest: "Manifest") -> None: ...
+
+    def offer_on(self, file_id: str, size: int, name: str, path: str) -> None:
+        """A proven file lies at `path`."""
 
 
 class OwnersDownloads:
@@ -114,15 +117,18 @@ class OwnersDownloads:
         self._hub.publish(OWNERS_TOPIC, "download_progress", download)
 
     async def ended(self, record: "Record", transfer: "Transfer | None") -> None:
-        """Of the queue: what the sources did is reported, and what was learnt is kept."""
-        if transfer is None:
-            return
-        manifest = transfer.course.manifests.get(transfer.course.claim or "")
-        if record.state == "finished" and manifest is not None:
-            await self._library.know_manifest(record.file_id, manifest)
-        for report in _reports(record, transfer):
+        """Of the queue: what the sources did is reported, what was learnt is kept, and the file offered on."""
+        if record.state == "finished":
+            await self._offer_on(record, transfer)
+        for report in _reports(record, transfer) if transfer is not None else ():
             with contextlib.suppress(OutgoingError):
                 await self._super_peer.report(report)
+
+    async def _offer_on(self, record: "Record", transfer: "Transfer | None") -> None:
+        manifest = transfer.course.manifests.get(transfer.course.claim or "") if transfer is not None else None
+        if manifest is not None:
+            await self._library.know_manifest(record.file_id, manifest)
+        self._library.offer_on(record.file_id, record.size, record.name, record.path)
 
     async def close(self) -> None:
         """Stops what runs; it goes on at the next start."""

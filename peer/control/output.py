@@ -3,7 +3,8 @@
 Lines: `search` writes FileInfos, `ls` SharedFiles, `status` a PeerInfo with `shares` and `damaged` (null for others
 than the owner), `share` and `unshare` the peer's answer, `open` a `url`, `get` its events (`downloads/events.py`, and
 `following.py`), with the `download` they are about where it is in the queue; `downloads`, `pause`, `resume` and
-`get --later` Downloads, `limits` the Limits. What fails ends with `{"event": "failed", "code", "detail", "exit_code"}`.
+`get --later` Downloads, `cache` CachedFiles, `limits` the Limits. What fails ends with `{"event": "failed", "code",
+"detail", "exit_code"}`.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any, Protocol, TextIO
 import msgspec
 from msgspec import Struct
 
+from common.wire.cache import Cache
 from common.wire.files import DamagedFile, FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
 from common.wire.transfer import Download, Limits
@@ -58,6 +60,8 @@ class Output(Protocol):
 
     def downloads(self, found: Sequence[Download], left_out: int) -> None:
         """The peer's downloads; `left_out` finished ones more are not shown."""
+
+    def cached(self, cache: Cache) -> None: ...
 
     def limits(self, limits: Limits) -> None: ...
 
@@ -114,6 +118,9 @@ class Lines:
 
     def downloads(self, found: Sequence[Download], left_out: int) -> None:
         self._each(found)
+
+    def cached(self, cache: Cache) -> None:
+        self._each(cache.entries)
 
     def limits(self, limits: Limits) -> None:
         self._say(limits)

@@ -14,6 +14,7 @@ from yarl import URL
 
 from common.http.outgoing import Outgoing, OutgoingError, read_bounded
 from common.runtime.secret_file import SecretUnusable, read_secret
+from common.wire.cache import Cache
 from common.wire.files import (
     DamagedFile,
     Done,
@@ -157,6 +158,18 @@ class OwnPeer:
     async def cancel(self, download_id: str) -> Done:
         """Forgets it."""
         return await self._command("DELETE", self._url(f"/api/v1/downloads/{download_id}"), Done)
+
+    async def cache(self) -> Cache:
+        """What it offers on of what it has fetched."""
+        return await self._command("GET", self._url("/api/v1/cache"), Cache)
+
+    async def drop_cached(self, file_id: str) -> Done:
+        """Offers this on no longer."""
+        return await self._command("DELETE", self._url(f"/api/v1/cache/{file_id}"), Done)
+
+    async def clear_cache(self) -> Done:
+        """Offers nothing on of what it has."""
+        return await self._command("DELETE", self._url("/api/v1/cache"), Done)
 
     async def limits(self) -> Limits:
         """How fast it may be."""

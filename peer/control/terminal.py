@@ -10,6 +10,7 @@ from rich.text import Text
 
 from common.http.addresses import url_host
 from common.runtime.units import format_duration, format_rate, format_size
+from common.wire.cache import Cache
 from common.wire.files import DamagedFile, FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
 from common.wire.transfer import Download, Limits
@@ -111,6 +112,22 @@ class Terminal:
         self._console.print(table)
         if left_out:
             self._console.print(Text(f"{left_out} more are finished: --all lists them.", style="dim"))
+
+    def cached(self, cache: Cache) -> None:
+        if not cache.entries:
+            self.note("Nothing is offered on." if cache.cap else "Nothing is offered on: the configuration says so.")
+            return
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("Name", min_width=32, overflow="fold")
+        table.add_column("Size", justify="right", no_wrap=True)
+        table.add_column("Used", no_wrap=True)
+        for file in cache.entries:
+            used = f"{file.used_at.astimezone():%Y-%m-%d %H:%M}"
+            table.add_row(_as_text(f"{shown(file.filename)}\n{file.id}"), format_size(file.size), used)
+        self._console.print(table)
+        count = f"{cache.count} {'file' if cache.count == 1 else 'files'}"
+        told = f"{count}, {format_size(cache.bytes)} of at most {format_size(cache.cap)}"
+        self._console.print(Text(told, style="dim"))
 
     def limits(self, limits: Limits) -> None:
         table = Table(Column(style="dim"), Column(overflow="fold"), box=None, pad_edge=False, show_header=False)

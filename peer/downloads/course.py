@@ -246,9 +246,11 @@ class Course:
         return [*self._refused.values(), *found, *self.claims.troubles(), *(trouble for _, trouble in self.blamed)]
 
     def _is_lost(self, now: float) -> bool:
-        """Nobody is left under the present claim, or nobody who has what is missing."""
+        """Nobody is left under the present claim, or nobody who has what is missing. A source that stands alone keeps
+        nobody else from being asked while it is busy."""
         left = [standing for standing in self.plan.standings.values() if not standing.dropped]
-        hopeless = not any(standing.have & self.plan.free for standing in left)
+        can_give = [standing for standing in left if not self.plan.alone or standing.may_be_asked(now)]
+        hopeless = not any(standing.have & self.plan.free for standing in can_give)
         return not left or (hopeless and now - max(self._note_idle(now), self._followed_since) >= STUCK)
 
     def _gone(self) -> frozenset[str]:

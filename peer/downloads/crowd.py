@@ -24,7 +24,7 @@ from common.wire.transfer import Have, HaveNews, SwarmAnswer, SwarmRequest
 from peer.downloads.learning import beside
 from peer.downloads.transfer import Crowd, Transfer
 
-MOST_FOLLOWED = 16
+MOST_FOLLOWED = 8  # of our own choice
 MOST_MET = 32  # with those who follow us
 LINGER = 120.0  # seconds for which the file is offered to the crowd once it is whole
 FIRST_ANSWER = 0.5  # seconds that a transfer waits to hear of others

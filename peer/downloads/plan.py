@@ -194,8 +194,17 @@ class Plan:
                 yield self._ask(heir, now, piece, piece)
 
     def _ask_all(self, now: float) -> Iterator[Order]:
-        """One request more for each source in turn, the fastest first, until nobody has room or nothing is left."""
-        takers = sorted(self.standings.values(), key=lambda standing: (standing.strikes, -standing.rate))
+        """One request more for each source in turn until nobody has room or nothing is left.
+
+        The fastest comes first, but in a crowd whoever has the least to do: a slow moment must not leave it idle for
+        good.
+        """
+        takers = list(self.standings.values())
+        if self.is_crowd:
+            self.chance.shuffle(takers)
+            takers.sort(key=lambda standing: standing.requests)
+        else:
+            takers.sort(key=lambda standing: (standing.strikes, -standing.rate))
         while takers:
             takers = [standing for standing in takers if self.room(standing, now) > 0]
             for standing in list(takers):

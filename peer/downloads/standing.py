@@ -96,13 +96,15 @@ class Standing:
             self.rate = rate if not self.rate else self.rate + SMOOTH * (rate - self.rate)
 
     def succeeded(self) -> None:
-        """It did as it was asked: all patience is fresh."""
-        self.strikes = 0
-        self.latest = None
+        """It did as it was asked: all patience is fresh, unless it was dropped meanwhile."""
+        if not self.dropped:
+            self.strikes = 0
+            self.latest = None
 
     def failed(self, trouble: SourceTrouble, gained: int, now: float) -> None:
         """A request ended in trouble after `gained` bytes; when these were ENOUGH, all patience is fresh."""
-        self.latest = trouble
+        if not self.dropped:
+            self.latest = trouble  # what it was dropped for is remembered
         if gained >= ENOUGH:
             self.strikes = 0
         if trouble.outcome not in ("busy", "slow"):

@@ -31,6 +31,7 @@ from peer.downloads.standing import SourceTrouble
 from peer.downloads.taking_up import pieces_there
 from peer.downloads.terms import Terms
 
+GATHER = 0.002  # seconds
 TICK = 0.1  # seconds between two looks at what goes on
 # What is received faster than it is hashed only takes the processor from the hash, and the whole is ready no sooner.
 AHEAD = 64 << 20  # bytes
@@ -206,6 +207,9 @@ class Transfer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TICK):
                 await self._wake.wait()
+        if self.course.plan.requests:
+            # What happens at almost the same time is looked at together: each look costs more than any one of them.
+            await asyncio.sleep(GATHER)
 
     def _hear(self) -> None:
         self._wake.clear()

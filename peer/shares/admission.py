@@ -4,13 +4,14 @@ daemon's own data folder.
 
 import os
 import stat
+from collections.abc import Iterable
 
 from common.content.names import display_path
 from common.errors import Forbidden, Invalid, NotFound
 from common.runtime.mounts import state_folders
 from peer.shares.disk import open_folder
 from peer.shares.forbidden import is_unfinished, key_like_part
-from peer.shares.share import relative
+from peer.shares.share import Share, home_of, relative
 from peer.shares.tree import Rules, is_data_folder
 
 
@@ -70,6 +71,16 @@ def real_path(path: str) -> bytes:
         return os.path.realpath(os.fsencode(path))
     except (OSError, ValueError):
         raise Invalid("invalid_path", "The path cannot be used.") from None
+
+
+def is_left_out(path: bytes, shares: Iterable[Share], rules: Rules, base: Rules) -> bool:
+    """Whether a finished download is not to be offered on: by its name, because it lies where the owner wants nothing
+    to be offered, or because a share comes past it. `base` is `rules` without what the owner left out."""
+    if base.objection(os.path.basename(path)) or key_like_part(path):
+        return True
+    if any(relative(folder, path) is not None for folder in rules.closed - base.closed):
+        return True
+    return home_of(path, shares, rules) is not None
 
 
 def base_rules(include_hidden: bool, data: bytes) -> Rules:

@@ -20,6 +20,8 @@ from peer.shares.tree import join
 PUBLIC = "public"
 MOST_TAGS = 64
 LONGEST_TAG = 64  # characters
+CACHED = "downloads"
+"""The folder of the catalogue in which cached downloads are shown."""
 
 
 class Face(NamedTuple):
@@ -46,12 +48,14 @@ class Faces:
         self._labels: dict[int, str] = {}
         self._roots: dict[int, bytes] = {}
         self._files: set[int] = set()
+        self._cache: int | None = None
         self._around: list[_Around] = []
-        for share, path, label, kind, tags, audience, wanted in connection.execute(
-            "SELECT id, path, label, kind, tags, audience, (configured OR requested) AND NOT unshared FROM share"
-            " ORDER BY length(path)"
+        for share, path, label, kind, tags, audience, wanted, is_cache in connection.execute(
+            "SELECT id, path, label, kind, tags, audience, (configured OR requested) AND NOT unshared, is_cache"
+            " FROM share ORDER BY length(path)"
         ):
-            self._labels[share] = label
+            self._labels[share] = CACHED if is_cache else label
+            self._cache = share if is_cache else self._cache
             self._roots[share] = path if kind == "folder" else os.path.dirname(path)
             if kind == "file":
                 self._files.add(share)
@@ -66,6 +70,10 @@ class Faces:
         """Whether it is a share of a single file."""
         return share in self._files
 
+    def shown_folder(self, place: Place) -> bytes:
+        """The folder as others see it: that of a cached file is called by its id, which says nothing."""
+        return b"" if place.share == self._cache else place.folder
+
     def of(self, place: Place, name: bytes, file_id: str) -> Face:
         """The face of a file with these bytes at this place."""
         shown = display_path(name)
@@ -73,11 +81,12 @@ class Faces:
             "SELECT max(tags), max(audience), coalesce(max(withheld), 0) FROM content WHERE hash = ?", (file_id,)
         ).fetchone()
         around = self._enclosing(place, name) if self._around else []
-        listed = json.loads(tags) if tags is not None else _merged(tags_of(shown), around)
+        own = [] if place.share == self._cache else tags_of(shown)
+        listed = json.loads(tags) if tags is not None else _merged(own, around)
         category = category_of(shown)
         if audience is None:
             audience = next((share.audience for share in reversed(around) if share.audience is not None), PUBLIC)
-        words = searchable(" ".join((display_path(join(place.folder, name)), category, *listed)))
+        words = searchable(" ".join((display_path(join(self.shown_folder(place), name)), category, *listed)))
         return Face(category, json.dumps(listed, ensure_ascii=False), audience, words, withheld)
 
     def carry_over(self, before: str, after: str) -> None:

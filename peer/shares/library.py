@@ -24,8 +24,9 @@ from common.serving.file_reply import Served
 from common.wire.files import DamagedFile, LocalSearchAnswer, SharedFile
 from common.wire.files import Share as SharedPath
 from peer.shares import damage, decisions, listing, share_store, store
-from peer.shares.admission import admitted, base_rules, real_path, shown
+from peer.shares.admission import admitted, base_rules, is_left_out, real_path, shown
 from peer.shares.agenda import Place
+from peer.shares.cache import Cache, Finished
 from peer.shares.catalogue import Catalogue
 from peer.shares.configured import configured
 from peer.shares.damage import Judged
@@ -39,6 +40,7 @@ from peer.shares.schema import MIGRATIONS
 from peer.shares.scrub import Scrub
 from peer.shares.share import Share, home_of, relative
 from peer.shares.store import Proof
+from peer.shares.telling import Tell, Telling
 from peer.shares.tree import Rules
 from peer.shares.upkeep import TICK, Upkeep
 from peer.shares.upload import Incoming
@@ -49,11 +51,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("shoal.shares")
 
 DATABASE = "library.db"
-MOST_TOLD = 50
-"""Events a second."""
-
-Tell = Callable[[str, SharedFile], None]
-"""Called with `file_added`, `file_removed`, `file_shared` or `file_unshared`; of very many at once, with some."""
 
 
 class Library:
@@ -86,7 +83,8 @@ class Library:
         self._base = self._rules = Rules()
         self._data = b""
         self._shares: list[Share] = []
-        self._told: tuple[float, int] = (clock.monotonic(), 0)
+        self._some = Telling(tell, clock).some
+        self.cache = Cache(settings, algorithm, clock, self._heed, self._is_left_out)
         self._database: Database
         self._scan: Scan
         self._upkeep: Upkeep
@@ -116,8 +114,11 @@ class Library:
             opened.push_async_callback(self._manifests.close)
             self._scrub = self._make_scrub(database)
             opened.push_async_callback(self._scrub.close)
+            await self.cache.open(self._data, database, self._scan.turn)
+            opened.push_async_callback(self.cache.close)
             self._jobs.forever("scan", self._scan.run)
             self._jobs.every("upkeep", TICK, self._upkeep.tick)
+            self._jobs.every("cache", self.cache.pause, self.cache.look)
             if self._settings.scrub_interval:
                 self._jobs.forever("scrub", self._scrub.run)
             self._jobs.start()
@@ -197,6 +198,9 @@ class Library:
         file_id = await self._scan.proof(place, name)
         if file_id is None:
             raise Forbidden("path_not_shareable", f"{shown(real)} cannot be shared: it cannot be read.")
+        if await self.find(file_id, public_only=False) is None:  # unshared before, under another name
+            async with self._scan.turn:
+                await self._decide_to_share(real)
         if tags or audience not in (None, PUBLIC):
             await self.edit(file_id, tags=tags or None, audience=audience)
         await self._tell_of("file_shared", file_id)
@@ -214,6 +218,7 @@ class Library:
             problems = await asyncio.to_thread(remove_kept, places) if delete else []
             news = await self._database.write(decisions.unshare, file_id, self._clock.now())
             self._heed(news, removed="file_unshared")
+        await self.cache.drop(file_id)
         if delete:
             for kept in places:
                 self._scan.look(kept.place, kept.name)
@@ -252,6 +257,7 @@ class Library:
         is_there = False
         for kept in places:
             found = await asyncio.to_thread(open_kept, kept, file_id, self._algorithm)
+            self.cache.served(kept.place, file_id, is_sound=isinstance(found, Served))
             if isinstance(found, Served):
                 return found
             is_there = is_there or found
@@ -274,6 +280,10 @@ class Library:
     async def know_manifest(self, file_id: str, manifest: "Manifest") -> None:
         """Keeps the manifest of a file whose bytes have proven to be its own, whether it is shared already or not."""
         await self._manifests.keep(file_id, manifest)
+
+    def offer_on(self, file_id: str, size: int, name: str, path: str) -> None:
+        """A finished download, which lies at `path`, is offered by the cache, soon, if it may be and fits."""
+        self.cache.take(Finished(file_id, size, os.fsencode(name), os.fsencode(path)))
 
     async def count_download(self, file_id: str) -> None:
         """One more finished upload of this file."""
@@ -303,6 +313,9 @@ class Library:
         interval, rate = self._settings.scrub_interval, self._settings.scrub_rate
         scan, tell = self._scan, self._heed_damage
         return Scrub(scan, database, self._algorithm, self._clock, interval, rate, self._busy, tell)
+
+    def _is_left_out(self, path: bytes) -> bool:
+        return is_left_out(path, self._shares, self._rules, self._base)
 
     async def _open_for_anybody(self, file_id: str) -> Served:
         return await self.open_for_serving(file_id, public_only=False)
@@ -376,19 +389,10 @@ class Library:
             self.catalogue.changed.set()
         for kind, files in ((removed, news.removed), (added, news.added)):
             for file in files:
-                self._tell_some(kind, file)
+                self._some(kind, file)
 
     def _heed_damage(self, judged: Judged) -> None:
         for file in judged.damaged:
             log.warning("a file is damaged on the disk", extra={"id": file.id, "file": file.filename})
-            self._tell_some("file_damaged", file)
+            self._some("file_damaged", file)
         self._heed(judged.news)
-
-    def _tell_some(self, kind: str, file: SharedFile) -> None:
-        """A burst is not told file by file: whoever wants all of it asks for the list."""
-        now = self._clock.monotonic()
-        if now - self._told[0] >= 1.0:
-            self._told = (now, 0)
-        if self._told[1] < MOST_TOLD:
-            self._told = (self._told[0], self._told[1] + 1)
-            self._tell(kind, file)

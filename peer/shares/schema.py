@@ -105,6 +105,10 @@ MIGRATIONS = (
     CREATE INDEX entry_damaged ON entry (id) WHERE damage IS NOT NULL;
     ALTER TABLE catalogue ADD COLUMN algorithm TEXT NOT NULL DEFAULT 'sha256';
     """,
+    """
+    ALTER TABLE share ADD COLUMN is_cache INTEGER NOT NULL DEFAULT 0;  -- of finished downloads; no scan knows of it
+    ALTER TABLE entry ADD COLUMN used_at REAL;         -- when a cached file was fetched or served last
+    """,
 )
 
 

@@ -18,10 +18,10 @@ from peer.shares.tree import Rules
 
 
 def load(connection: sqlite3.Connection) -> list[Share]:
-    """All shares, wanted or not."""
+    """All shares, wanted or not. The cache of downloads is none: it is not walked through, and covers nothing."""
     found = connection.execute(
         "SELECT id, path, label, kind = 'folder', configured, requested, unshared, active, tags, audience,"
-        " device, inode FROM share ORDER BY id"
+        " device, inode FROM share WHERE NOT is_cache ORDER BY id"
     )
     return [_share(*row) for row in found]
 

@@ -248,7 +248,8 @@ def _columns(proof: Proof, faces: Faces) -> dict[str, Any]:
 
 
 def _path_of(faces: Faces, place: Place, name: bytes) -> str:
-    return catalogue_path(faces.label(place.share), not faces.is_file(place.share), place.folder, name)
+    is_folder = not faces.is_file(place.share)
+    return catalogue_path(faces.label(place.share), is_folder, faces.shown_folder(place), name)
 
 
 def _take_path(connection: sqlite3.Connection, path: str) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from common.content.grid import Grid, Span
 from common.content.pieces import all_of, set_of
+from common.serving.file_reply import Version
 
 MOST_FOLLOWERS = 64
 
@@ -36,6 +37,7 @@ class Holding:
         self.met = met
         self._fd = fd
         self._withdrawn = withdrawn
+        self._sealed: Version | None = None
         self._followers: dict[asyncio.Event, set[int]] = {}
 
     @property
@@ -49,6 +51,8 @@ class Holding:
     def add(self, piece: int) -> None:
         """One piece more is proven."""
         self.pieces |= 1 << piece
+        if self.is_complete:
+            self._sealed = Version.of(self._fd)
         for wake, news in self._followers.items():
             news.add(piece)
             wake.set()
@@ -57,6 +61,11 @@ class Holding:
         """Whether all these bytes are proven."""
         wanted = set_of(self.grid.touched(span))
         return span.stop <= self.grid.size and not wanted & ~self.pieces
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether a whole file is still as it was proven: it has its name now, and its owner may change it."""
+        return self._sealed is None or Version.of(self._fd) == self._sealed
 
     def open(self) -> int:
         """A descriptor of the caller's own."""

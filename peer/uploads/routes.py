@@ -94,6 +94,9 @@ class UploadRoutes:
         part = parse_range(request.headers.get("Range"), holding.grid.size)
         if part is None or not holding.holds(Span(part.start, part.stop)):
             return None
+        if not holding.is_untouched:
+            holding.withdraw()
+            return None
         version = Version(holding.grid.size, 0, 0)
         return Served(holding.open(), version, holding.name, file_id, time.time(), is_growing=True)
 
@@ -101,23 +104,26 @@ class UploadRoutes:
         """The time by which seeding counts."""
         return self._clock.monotonic()
 
+    def asker(self, request: web.Request) -> Asker:
+        """Who asks, as everything here counts it."""
+        remote = RELAY if self._is_relayed(request) else request.remote
+        return asker(remote, request.headers.get("X-Peer-ID"))
+
     async def send_part(
         self, request: web.Request, served: Served, file_id: str, part: ByteRange
     ) -> web.StreamResponse:
         """Sends these bytes, whatever the request says, within the limits and the quotas."""
-        remote = RELAY if self._is_relayed(request) else request.remote
-        who = asker(remote, request.headers.get("X-Peer-ID"))
+        who = self.asker(request)
         self._quota.require(who.address, self._clock.now())
         return await self._send(request, served, file_id, who, part)
 
     async def _serve(self, request: web.Request, served: Served, file_id: str) -> web.StreamResponse:
-        remote = RELAY if self._is_relayed(request) else request.remote
-        who = asker(remote, request.headers.get("X-Peer-ID"))
+        who = self.asker(request)
         if request.method == "HEAD":
             return await send_file(request, served)
         self._quota.require(who.address, self._clock.now())
         if served.is_growing:
-            # To others who fetch the same: they are let through one by one, whoever has the fewest pieces first.
+            # To others who fetch the same: they are let through as there is room.
             async with self._gate.turn(0, HELD):
                 answer = await self._send(request, served, file_id, who)
         elif served.version.size <= COPIED:

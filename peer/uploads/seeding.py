@@ -7,9 +7,10 @@ sent once, and chooses the piece when it has room, not when it is asked. Then al
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common import errors
 from common.content.pieces import all_of, lowest
@@ -24,10 +25,11 @@ MOST_FILES = 256
 
 @dataclass(slots=True)
 class _Sent:
-    """The pieces that were never sent, and when somebody asked last."""
+    """The pieces that were never sent, when somebody asked last, and how many pieces each asker was given."""
 
     never: int
     asked: float
+    given: Counter[Hashable] = field(default_factory=Counter)
 
 
 class Seeding:
@@ -36,7 +38,16 @@ class Seeding:
     def __init__(self) -> None:
         self._files: dict[str, _Sent] = {}
 
-    def choose(self, file_id: str, count: int, has: int, now: float) -> int | None:
+    def given(self, file_id: str, asker: Hashable) -> int:
+        """How many pieces of this file the asker was given: whoever got the fewest is next.
+
+        Not whoever has the fewest: one a little ahead of the others would get nothing that they have not, and then
+        have nothing to give.
+        """
+        sent = self._files.get(file_id)
+        return 0 if sent is None else sent.given[asker]
+
+    def choose(self, file_id: str, count: int, has: int, asker: Hashable, now: float) -> int | None:
         """A piece that nobody was sent and the asker does not have; None when there is none."""
         self._forget(now)
         sent = self._files.setdefault(file_id, _Sent(all_of(count), now))
@@ -45,6 +56,7 @@ class Seeding:
         if not candidates:
             return None
         piece = lowest(candidates)
+        sent.given[asker] += 1
         sent.never &= ~(1 << piece)
         return piece
 
@@ -66,7 +78,7 @@ class Seeding:
 
 
 class Gate:
-    """Lets through whoever has the fewest pieces, as soon as there is room. `is_drained`: the limit is used up."""
+    """Lets through whoever has had the least, as soon as there is room. `is_drained`: the limit is used up."""
 
     def __init__(self, is_drained: Callable[[], bool]) -> None:
         self._is_drained = is_drained
@@ -76,12 +88,12 @@ class Gate:
         self._timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def turn(self, pieces: int, patience: float) -> AsyncIterator[None]:
-        """Room for one piece, for somebody who has so many. Raises Unavailable after `patience` seconds."""
+    async def turn(self, had: int, patience: float) -> AsyncIterator[None]:
+        """Room for one piece, for somebody who has had so many. Raises Unavailable after `patience` seconds."""
         if len(self._waiting) >= MOST_WAITING:
             raise errors.Unavailable("too_many_requests", "Too many wait for a piece; try again.", retry_after=1)
         turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (pieces, next(self._order), turn))
+        heapq.heappush(self._waiting, (had, next(self._order), turn))
         self._grant()
         try:
             async with asyncio.timeout(patience):

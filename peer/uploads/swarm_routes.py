@@ -122,15 +122,16 @@ class SwarmRoutes:
     async def _send_next(self, request: web.Request, file_id: str, served: Served) -> web.StreamResponse:
         grid = Grid.of(served.version.size)
         has = _asked_with(request, grid.count)
-        async with self._gate.turn(has.bit_count(), HELD):
-            piece = self._uploads.seeding.choose(file_id, grid.count, has, self._uploads.now())
+        who, seeding = self._uploads.asker(request), self._uploads.seeding
+        async with self._gate.turn(seeding.given(file_id, who), HELD):
+            piece = seeding.choose(file_id, grid.count, has, who, self._uploads.now())
             if piece is None:
                 return web.Response(status=204, headers={"Cache-Control": "no-store"})
             span = grid.span(piece)
             try:
                 return await self._uploads.send_part(request, served, file_id, ByteRange(span.start, span.stop))
             except BaseException:
-                self._uploads.seeding.missed(file_id, piece)
+                seeding.missed(file_id, piece)
                 raise
 
     async def close(self) -> None:

@@ -139,8 +139,8 @@ class Crowd:
         self.at(self.latency, lambda: self._arrive(source, upload))
 
     def _arrive(self, source: Member, upload: Upload) -> None:
-        pieces = upload.has.bit_count() if upload.piece < 0 else 0
-        heapq.heappush(source.waiting, (pieces, next(self._order), upload))
+        had = source.seeding.given("file", upload.taker.name) if upload.piece < 0 else 0
+        heapq.heappush(source.waiting, (had, next(self._order), upload))
         self._admit(source)
 
     def _admit(self, source: Member) -> None:
@@ -149,7 +149,7 @@ class Crowd:
             if upload.cancelled:
                 continue
             if upload.piece < 0:
-                chosen = source.seeding.choose("file", self.grid.count, upload.has, self.now)
+                chosen = source.seeding.choose("file", self.grid.count, upload.has, upload.taker.name, self.now)
                 if chosen is None:
                     self.at(self.latency, lambda upload=upload: self._nothing(upload))  # type: ignore[misc]
                     continue

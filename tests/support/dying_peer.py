@@ -1,4 +1,4 @@
-"""The command `peer`, but for its end: it is killed in the middle of its write number DIES_AT, which is half done."""
+"""The command `peer`, but for its end: it is killed in its write number DIES_AT of what it fetches, which is half done."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ _writes = count(1)
 _pwrite = os.pwrite
 
 
-def _dying(file: int, data: memoryview, offset: int) -> int:
-    if next(_writes) == int(os.environ["DIES_AT"]):
+def _dying(file: int, data: bytes | memoryview, offset: int) -> int:
+    if isinstance(data, memoryview) and next(_writes) == int(os.environ["DIES_AT"]):
         _pwrite(file, data[: len(data) // 2], offset)
         os.kill(os.getpid(), signal.SIGKILL)
     return _pwrite(file, data, offset)

@@ -153,10 +153,10 @@ class Fetcher:
         assert not list(self.folder.glob("*.part")), "a part is left behind"
         return told
 
-    def check(self, file_id: str) -> None:
-        """Nothing but this very file lies under a final name."""
+    def check(self, *file_ids: str) -> None:
+        """Nothing but these very files lies under a final name."""
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            assert path.suffix == ".part" or id_of_file(path) == file_id, f"{path} is not what it is called"
+            assert path.suffix == ".part" or id_of_file(path) in file_ids, f"{path} is not what it is called"
 
 
 async def fetcher(net: Network, name: str = "fetcher", module: str = "peer", **settings: str) -> Fetcher:

@@ -13,6 +13,7 @@ const waiting = [];
 let token = "";
 let wait = FIRST_WAIT;
 let uploading = false;
+let socket = null;
 
 // The token
 
@@ -53,6 +54,8 @@ async function unlock(candidate) {
     await showShares();
     document.body.classList.add("is-owner");
     notice.hidden = true;
+    introduce();
+    publish("shoal:owner", { call, attempt, tell, show, ask });
   } catch (problem) {
     if (![401, 403].includes(problem.status)) throw problem;
     lock();
@@ -63,6 +66,12 @@ async function unlock(candidate) {
 function lock() {
   keep("");
   document.body.classList.remove("is-owner");
+  publish("shoal:owner", null);
+}
+
+// What the other scripts of this page hear: downloads.js and limits.js.
+function publish(name, detail) {
+  document.dispatchEvent(new CustomEvent(name, { detail }));
 }
 
 // Calls
@@ -283,6 +292,7 @@ function progressRow(name) {
 
 async function refresh() {
   if (document.hidden) return;
+  publish("shoal:refresh");
   let info;
   try {
     info = await call("GET", "/api/v1/info");
@@ -299,13 +309,25 @@ async function refresh() {
 }
 
 function watch() {
-  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
-  socket.addEventListener("open", () => { wait = FIRST_WAIT; });
-  socket.addEventListener("message", (message) => noteChange(parsed(message.data).type));
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
+  socket.addEventListener("open", () => {
+    wait = FIRST_WAIT;
+    introduce();
+  });
+  socket.addEventListener("message", (message) => {
+    const event = parsed(message.data);
+    noteChange(event.type);
+    publish("shoal:event", event);
+  });
   socket.addEventListener("close", () => {
     setTimeout(watch, wait * (0.5 + Math.random()));
     wait = Math.min(wait * 2, LONGEST_WAIT);
   });
+}
+
+// Events of transfers are for the owner.
+function introduce() {
+  if (token && socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: "auth", data: { token } }));
 }
 
 function noteChange(type) {

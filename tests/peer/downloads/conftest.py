@@ -46,7 +46,8 @@ class Network:
 
     def pieces_asked(self, name: str) -> list[int]:
         """The pieces for which this source was asked, in order, as often as it was."""
-        grid, found = self.content.manifest().grid, []
+        grid = self.content.manifest().grid
+        found: list[int] = []
         for asked in self.asked[name]:
             if asked is None:
                 found += range(grid.count)
