@@ -166,10 +166,11 @@ async def _refusing(asked: Awaitable[T]) -> T:
 
 def _reports(record: "Record", transfer: "Transfer") -> list[TransferReport]:
     """One for each source that was asked."""
-    found = []
+    found, liars = [], {source.url for source, _ in transfer.course.blamed}
     for standing in transfer.course.standings():
-        outcome = _OUTCOMES.get(standing.worst, "timeout") if standing.worst else "ok"
-        if standing.received or standing.worst:
+        worst = "corrupt" if standing.source.url in liars else standing.worst
+        outcome = _OUTCOMES.get(worst, "timeout") if worst else "ok"
+        if standing.received or worst:
             source, seconds = standing.source.peer_id[:64], round(min(standing.busy_seconds, 31_536_000.0), 3)
             found.append(TransferReport(record.file_id, source, standing.verified, seconds, outcome))
     return found

@@ -12,6 +12,7 @@ from itertools import islice
 from common.errors import Refusal
 from common.ids import FileId
 from common.runtime.kinds import whole
+from common.wire.files import Source
 from common.wire.transfer import Download, DownloadRequest
 from peer.control.asked import Asked, Target, absolute, asked
 from peer.control.exits import Exit, Stop, stop_of
@@ -204,9 +205,18 @@ async def _by_itself(here: Surroundings, network: Network, wanted: Asked, given:
 async def _fetch(here: Surroundings, network: Network, target: Target, key: str, sequential: bool) -> None:
     part, received = "", 0
     wanted = await asyncio.to_thread(_place, target)
-    sources = await network.super_peer.sources(wanted.id)
+    first = await network.super_peer.sources(wanted.id)
+
+    async def sources() -> list[Source]:
+        """Asked again while it goes on; without an answer, those that there were."""
+        with suppress(Stop):
+            first[:] = await network.super_peer.sources(wanted.id)
+        return first
+
+    algorithm = await network.super_peer.algorithm()
+    fetching = fetch(wanted, sources, network.outgoing, sequential=sequential, algorithm=algorithm)
     try:
-        async with aclosing(fetch(wanted, sources, network.outgoing, sequential=sequential)) as happenings:
+        async with aclosing(fetching) as happenings:
             async for event in happenings:
                 if isinstance(event, Started):
                     part = event.part

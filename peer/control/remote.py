@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from yarl import URL
 
+from common.content.hashing import SHA256, Algorithm, algorithm_named
 from common.http.outgoing import Outgoing, OutgoingError, read_bounded
 from common.runtime.secret_file import SecretUnusable, read_secret
 from common.wire.cache import Cache
@@ -28,7 +29,7 @@ from common.wire.files import (
     UnshareRequest,
 )
 from common.wire.peer_daemon import OwnerCode, PeerInfo
-from common.wire.peers import Peer
+from common.wire.peers import NetworkStats, Peer
 from common.wire.transfer import Download, DownloadRequest, DownloadsRequest, Limits
 from peer.control.exits import Exit, Stop, exit_of
 
@@ -56,6 +57,13 @@ class SuperPeer:
     async def file(self, file_id: str) -> FileInfo:
         """One file; not found when nobody announced it."""
         return await self._get(f"/api/v1/files/{file_id}", FileInfo)
+
+    async def algorithm(self) -> Algorithm:
+        """What names the files of this network."""
+        try:
+            return algorithm_named((await self._get("/api/v1/stats", NetworkStats)).hash_algorithm)
+        except (Stop, ValueError):
+            return SHA256
 
     async def sources(self, file_id: str) -> list[Source]:
         """Who is online and holds it, best first."""

@@ -117,13 +117,9 @@ class Terminal:
         if not cache.entries:
             self.note("Nothing is offered on." if cache.cap else "Nothing is offered on: the configuration says so.")
             return
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("Name", min_width=32, overflow="fold")
-        table.add_column("Size", justify="right", no_wrap=True)
-        table.add_column("Used", no_wrap=True)
+        table = self._table("Name, used last first", "Size")
         for file in cache.entries:
-            used = f"{file.used_at.astimezone():%Y-%m-%d %H:%M}"
-            table.add_row(_as_text(f"{shown(file.filename)}\n{file.id}"), format_size(file.size), used)
+            table.add_row(_as_text(f"{shown(file.filename)}\n{shown(file.id)}"), format_size(file.size))
         self._console.print(table)
         count = f"{cache.count} {'file' if cache.count == 1 else 'files'}"
         told = f"{count}, {format_size(cache.bytes)} of at most {format_size(cache.cap)}"

@@ -19,22 +19,25 @@ from peer.downloads.transfer import Crowd, Find, Tell, Transfer
 
 async def fetch(
     wanted: Wanted,
-    sources: Sequence[Source],
+    sources: Sequence[Source] | Find,
     outgoing: Outgoing,
     patience: Patience | None = None,
     *,
     sequential: bool = False,
+    algorithm: Algorithm = SHA256,
 ) -> AsyncGenerator[Event, None]:
     """Fetches `wanted` and yields what happens. Closed early (`aclosing`) it stops, and the part file stays.
+
+    `sources`: those that there are, or how they are found, which is asked again while it goes on.
 
     Raises Refusal: proof_failed, no_source_online, source_unavailable, disk_full, invalid_path, download_running.
     """
 
     async def find() -> Sequence[Source]:
-        return sources
+        return await sources() if callable(sources) else sources
 
     happened: asyncio.Queue[Event | None] = asyncio.Queue()
-    terms = Terms(patience or Patience(), sequential)
+    terms = Terms(patience or Patience(), sequential, algorithm=algorithm)
     task = asyncio.create_task(obtain(wanted, outgoing, find, happened.put_nowait, terms))
     task.add_done_callback(lambda _: happened.put_nowait(None))
     try:

@@ -53,19 +53,20 @@ def why(transfer: Transfer) -> str:
 
 
 def sources(transfer: Transfer) -> Iterator[SourceProgress]:
-    """Every source of a running download."""
-    now = transfer.now()
-    for standing in transfer.course.plan.standings.values():
-        latest = standing.latest
+    """Every source of a running download, and those that made a false claim of it."""
+    now, course = transfer.now(), transfer.course
+    liars = {source.url: trouble for source, trouble in course.blamed}
+    for standing in (s for s in course.standings() if s.source.url in course.plan.standings or s.source.url in liars):
+        latest = liars.get(standing.source.url, standing.latest)
         yield SourceProgress(
             peer_id=standing.source.peer_id,
-            state=_state(standing, now),
+            state="dropped" if standing.source.url in liars else _state(standing, now),
             why=latest.detail if latest is not None else standing.source.why,
             complete=standing.complete,
             direct=standing.source.direct,
             received=standing.received,
             verified=standing.verified,
-            rate=sum(r.speed(now) for r in transfer.course.plan.requests if r.standing is standing),
+            rate=sum(r.speed(now) for r in course.plan.requests if r.standing is standing),
             place=latest.place if latest is not None and not standing.requests else 0,
         )
 

@@ -115,6 +115,7 @@ class World:
     def run(self, deadline: float = 100_000.0) -> None:
         self._refresh()
         self._tick()
+        self._carry_out()
         while self._agenda and self.outcome is None:
             self.now, _, what = heapq.heappop(self._agenda)
             assert self.now < deadline, "the transfer does not come to an end"
