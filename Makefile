@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types contracts format bench bench-transfers interop lock clean
+.PHONY: help install demo test lint types contracts format bench bench-transfers faults interop lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -20,6 +20,9 @@ demo: .venv/run.stamp ## A super-peer and two peers on this machine, a search, a
 
 test: .venv/dev.stamp ## All tests of the everyday suite
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: .venv/dev.stamp ## The longer faults: kills at every tenth, a minute without sources, full disks (as root; ten minutes)
+	@$(BIN)/python -m pytest tests/faults -m faults $(ARGS)
 
 lint: .venv/dev.stamp ## Style and common mistakes
 	@$(BIN)/ruff check && $(BIN)/ruff format --check

@@ -5,8 +5,9 @@ The measure is the fluid bound, below which no schedule can end.
 
 import filecmp
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,7 +57,7 @@ class Crowds:
             return self._together(peers)
 
     def _together(self, peers: list[Downloader]) -> float:
-        with ThreadPoolExecutor(self.members) as pool:
+        with ThreadPoolExecutor(self.members) as pool, _ended_early(peers):
             list(pool.map(Downloader.get_ready, peers))
             began = time.time()
             downloads = list(pool.map(lambda peer: peer.begin(self.sample.id), peers))
@@ -86,6 +87,17 @@ class Crowds:
         found = seconds / self.bound
         aim = "" if wanted is None else f"at most {wanted:.2f}"
         line(f"{name}: the last one done", f"{seconds:.2f} s, {found:.3f} of it", aim, wanted and found <= wanted)
+
+
+@contextmanager
+def _ended_early(peers: list[Downloader]) -> Iterator[None]:
+    """When the block fails the peers end at once, so that no thread waits for them."""
+    try:
+        yield
+    except BaseException:
+        for peer in peers:
+            peer.process.terminate()
+        raise
 
 
 def crowd(scale: Scale) -> None:

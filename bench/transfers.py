@@ -46,7 +46,8 @@ def main() -> int:
         # Libraries look at this when they are loaded, this process's too.
         again = [sys.executable, "-m", "bench.transfers", *sys.argv[1:]]
         os.execve(sys.executable, again, os.environ | WITHOUT_SHA)
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     try:
         rivals.prepare()
         print(f"On {os.cpu_count()} cores, {sha_instructions()}; Python {platform.python_version()},")
@@ -70,6 +71,8 @@ def _run(part: str, chosen: argparse.Namespace) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_IGN)  # what follows is to come to its end
     raise KeyboardInterrupt
 
 

@@ -109,7 +109,6 @@ class Peer:
         requests = Requests()
         metrics = MetricsPage("peer", requests, self._readings)
         health = HealthPages(VERSION, lambda: self._why_not_ready)
-        shares = ShareRoutes(self._library, settings.max_file_size)
         self._downloads = OwnersDownloads(
             settings,
             folder,
@@ -126,7 +125,7 @@ class Peer:
         listed = document.describe(
             api.endpoints(
                 self._info,
-                shares,
+                ShareRoutes(self._library, settings.max_file_size),
                 ManifestRoutes(self._library),
                 CacheRoutes(self._library.cache),
                 self._uploads,

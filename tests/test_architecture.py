@@ -231,7 +231,7 @@ def users_of(library: str) -> set[str]:
         ("alembic", "superpeer/database/"),
         ("jinja2", "web/"),
         ("yaml", "common/runtime/config_file.py"),
-        ("rich", "peer/control/terminal.py"),
+        ("rich", "peer/control/terminal"),
         ("prometheus_client", "common/http/metrics.py"),
     ],
 )

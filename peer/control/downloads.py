@@ -92,6 +92,8 @@ class OwnersDownloads:
             return self._queue
 
     async def _open(self) -> "Queue":
+        # The crowd as well, which is needed at the first download: then it costs that one no time.
+        from peer.downloads import crowd  # noqa: F401
         from peer.downloads.queue import Queue, Settings
 
         folder = self._settings.downloads or str((self._folder / "downloads").absolute())

@@ -27,9 +27,11 @@ from peer.downloads.part_file import Wanted
 
 LOOK = 0.25  # seconds between two looks at the queue
 LOOKS_AT_ONCE = 32  # at downloads that are not at work; the others get their turn
+MOST_MISSED = 80  # looks in a row that the peer did not answer: 20 s and more
 BATCH = 500  # downloads added by one request
 NO_QUEUE = frozenset({"timed_out", "token_required", "token_invalid", "unreachable"})
 """Why a peer's queue is not ours to use, or not there."""
+AWAY = frozenset({"shutting_down", "timed_out", "unreachable"})
 
 
 async def get(here: Surroundings, given: Namespace) -> None:
@@ -112,6 +114,7 @@ class Follower:
         self._open: dict[str, Following] = {}
         self._at_work: set[str] = set()
         self._stops: list[Stop] = []
+        self._missed = 0
 
     async def follow(self, added: list[Download], wanted: Asked) -> None:
         """Raises Stop when not all of it was fetched."""
@@ -122,8 +125,7 @@ class Follower:
             self._open[download.id] = Following(download.filename, verbose=self._verbose)
         try:
             while self._open:
-                for download_id in self._next():
-                    await self._look(download_id, alone=count == 1)
+                await self._look_around(alone=count == 1)
                 await asyncio.sleep(LOOK if self._open else 0)
         except asyncio.CancelledError:
             raise await self._interrupted() from None
@@ -135,6 +137,17 @@ class Follower:
         for key in others:
             self._open[key] = self._open.pop(key)
         return [*(key for key in self._open if key in self._at_work), *others]
+
+    async def _look_around(self, alone: bool) -> None:
+        """A look at each of the next; a peer that is started again may be away for a while. Raises Stop."""
+        try:
+            for download_id in self._next():
+                await self._look(download_id, alone)
+            self._missed = 0
+        except Stop as stop:
+            self._missed += 1
+            if stop.code not in AWAY or self._missed > MOST_MISSED:
+                raise
 
     async def _look(self, download_id: str, alone: bool) -> None:
         following = self._open[download_id]

@@ -14,9 +14,9 @@ from common.wire.cache import Cache
 from common.wire.files import DamagedFile, FileInfo, SearchAnswer, SharedFile
 from common.wire.peer_daemon import PeerInfo
 from common.wire.transfer import Download, Limits
-from peer.control.bars import Bars
 from peer.control.exits import Stop
 from peer.control.output import SharedPath, shown
+from peer.control.terminal_bars import Bars
 from peer.downloads.events import Event
 
 WIDE = 100  # columns

@@ -116,7 +116,7 @@ class Plan:
         if request.begun is not None:
             standing.gained(request.received, now - request.begun)
         if trouble is not None:
-            standing.failed(trouble, request.received, now)
+            standing.failed(trouble, request.received, now, request.asked)
         elif request.received:
             standing.succeeded()
         grown = min(standing.rate * RUN_SECONDS, 2 * max(standing.run, FIRST_RUN))
@@ -146,7 +146,7 @@ class Plan:
             return [self.cancel(request) for request in self.requests if not request.ending]
         self._count()
         left = [request for request in self.requests if request.standing.dropped and not request.ending]
-        orders: list[Order] = [self.cancel(request) for request in left]
+        orders: list[Order] = [self.cancel(request) for request in (*left, *self._on_parole())]
         orders += [*self._shorten(), *self._hand_over(now), *self._ask_all(now)]
         orders += stealing.too_slow(self, now)
         # Among many that have parts, one without work is nothing unusual while there are pieces left.
@@ -177,7 +177,17 @@ class Plan:
             self._shares = max(2, -(-CROWD_SHARE // takers)), -(-CROWD_SHARE // max(1, givers))
 
     def _share(self, standing: Standing) -> int:
+        if standing.bad:
+            return 1
         return self._shares[0] if standing.complete else self._shares[1]
+
+    def _on_parole(self) -> list[Request]:
+        """Who has sent a bad piece keeps one request: all but the first are those that it has too many."""
+        found: list[Request] = []
+        for standing in self.standings.values():
+            if standing.bad and not standing.dropped:
+                found += [r for r in self.requests if r.standing is standing and not r.ending][1:]
+        return found
 
     def _shorten(self) -> Iterator[Order]:
         """Once there is a crowd, who has everything chooses what to send: long runs of its are cut short."""

@@ -65,6 +65,7 @@ class Standing:
     gives_next: bool = True
     requests: int = 0
     strikes: int = 0
+    struck: float = float("-inf")
     bad: int = 0
     not_before: float = 0.0
     dropped: bool = False
@@ -101,14 +102,17 @@ class Standing:
             self.strikes = 0
             self.latest = None
 
-    def failed(self, trouble: SourceTrouble, gained: int, now: float) -> None:
-        """A request ended in trouble after `gained` bytes; when these were ENOUGH, all patience is fresh."""
+    def failed(self, trouble: SourceTrouble, gained: int, now: float, asked: float = float("inf")) -> None:
+        """A request ended in trouble after `gained` bytes; when these were ENOUGH, all patience is fresh.
+
+        Requests that were under way together, `asked` before the last failure, fail together: that counts once.
+        """
         if not self.dropped:
             self.latest = trouble  # what it was dropped for is remembered
         if gained >= ENOUGH:
             self.strikes = 0
-        if trouble.outcome not in ("busy", "slow"):
-            self.strikes += 1
+        if trouble.outcome not in ("busy", "slow") and asked >= self.struck:
+            self.strikes, self.struck = self.strikes + 1, now
         if trouble.outcome == "corrupt":
             self.bad += 1
         for_good = trouble.outcome == "refused" or self.bad >= MOST_BAD or self.strikes >= self.patience.attempts

@@ -127,8 +127,7 @@ class Transfer:
         try:
             self.part = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(_let_go)
-            await asyncio.wait([opening])
+            await to_the_end(_let_go(opening))
             raise
         try:
             return await self._run_with_part()
@@ -392,7 +391,7 @@ class Transfer:
         self._tell(events.Progress(self.received, self.wanted.size, self.rate, self.eta, self.verified))
 
 
-def _let_go(opened: asyncio.Future[PartFile]) -> None:
-    """Closes a part that nobody waits for any more."""
-    if not opened.cancelled() and opened.exception() is None:
-        opened.result().close()
+async def _let_go(opening: asyncio.Future[PartFile]) -> None:
+    """Closes a part that nobody waits for any more, once it is open."""
+    with contextlib.suppress(errors.Refusal):
+        (await opening).close()

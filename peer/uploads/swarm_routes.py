@@ -23,8 +23,8 @@ from peer.uploads.routes import HELD, UploadRoutes
 from peer.uploads.seeding import Gate
 
 LINES = "application/x-ndjson"
-GATHER = 0.01  # seconds in which pieces that are proven together are told together
-GATHER_LONGER = 0.05  # the same where many follow
+GATHER = 0.05  # seconds in which pieces that are proven together are told together
+GATHER_LONGER = 0.1  # the same where many follow
 MANY = 16
 STILL_HERE = 10.0  # seconds without news, after which an empty line is sent
 

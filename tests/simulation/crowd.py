@@ -22,7 +22,7 @@ from peer.downloads.standing import Patience, SourceTrouble
 from peer.uploads.seeding import AT_ONCE, Seeding
 
 PART = 32 * 1024
-GATHER, GATHER_LONGER, MANY = 0.01, 0.05, 16
+GATHER, GATHER_LONGER, MANY = 0.05, 0.1, 16
 DEGREE = 8  # others that each one picks; as many pick it
 TICK = 0.25
 

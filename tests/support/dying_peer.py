@@ -1,4 +1,4 @@
-"""The command `peer`, but for its end: it is killed in its write number DIES_AT of what it fetches, which is half done."""
+"""The command `peer`, but for its end: it is killed in its write number DIES_AT of what it fetches, half done."""
 
 import os
 import signal

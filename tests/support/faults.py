@@ -12,6 +12,8 @@ from common.content.manifest import Pieces
 from common.wire.transfer import ManifestAnswer
 from tests.support.front import BLOCK, Answer, Asked, Fault
 
+SMALL = 16 * 1024
+
 
 class Flipping:
     """Flips a bit in some of its pieces, always in the same ones. `damaged`: those that went out whole."""
@@ -30,7 +32,9 @@ class Flipping:
             data = bytearray(await answer.body.readexactly(min(stop, self._grid.span(piece).stop) - start))
             if self._bad[piece]:
                 data[len(data) // 2] ^= 1 << piece % 8
-            await asked.say(bytes(data))
+            for at in range(0, len(data), SMALL):
+                await asked.say(bytes(data[at : at + SMALL]))
+                await asyncio.sleep(0)  # who has hung up meanwhile is found out before the next
             start += len(data)
             if self._bad[piece]:
                 self.damaged.append(piece)

@@ -159,8 +159,10 @@ class Fetcher:
             assert path.suffix == ".part" or id_of_file(path) in file_ids, f"{path} is not what it is called"
 
 
-async def fetcher(net: Network, name: str = "fetcher", module: str = "peer", **settings: str) -> Fetcher:
+async def fetcher(
+    net: Network, name: str = "fetcher", module: str = "peer", data: Path | None = None, **settings: str
+) -> Fetcher:
     """A peer that shares nothing, to download with."""
-    data = net.folder / name
-    peer = await add(net, name, module=module, **settings)
-    return Fetcher(net, peer, data, data / "downloads")
+    data = data or net.folder / name
+    peer = await add(net, name, module=module, data=data, **settings)
+    return Fetcher(net, peer, data, Path(settings.get("PEER_DOWNLOADS", data / "downloads")))

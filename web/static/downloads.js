@@ -185,6 +185,12 @@ const acts = {
   cancel,
 };
 
+// A button that is gone afterwards leaves the keyboard to another one of its row.
+async function act(button, row) {
+  await owner.attempt(button, () => acts[button.dataset.do](row.dataset.download, row));
+  if (button.hidden && document.activeElement === document.body) row.querySelector("[data-do]:not([hidden])")?.focus();
+}
+
 async function change(method, id, path, body) {
   hear(await owner.call(method, `/api/v1/downloads/${encodeURIComponent(id)}${path}`, body));
 }
@@ -237,7 +243,7 @@ document.addEventListener("shoal:event", (event) => {
 list.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
   const row = button?.closest("[data-download]");
-  if (row) void owner.attempt(button, () => acts[button.dataset.do](row.dataset.download, row));
+  if (row) void act(button, row);
 });
 list.addEventListener("toggle", (event) => {
   const row = event.target.closest("[data-download]");

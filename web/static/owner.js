@@ -121,6 +121,7 @@ function tell(words, good = false) {
 }
 
 async function attempt(button, action) {
+  const hadFocus = document.activeElement === button;
   button.disabled = true;
   try {
     await action();
@@ -128,6 +129,7 @@ async function attempt(button, action) {
     show(problem);
   } finally {
     button.disabled = false;
+    if (hadFocus && document.activeElement === document.body) button.focus();
   }
 }
 

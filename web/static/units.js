@@ -27,7 +27,10 @@ export function duration(seconds) {
 // A rate so that it can be read back without loss.
 export function writtenRate(number) {
   for (const [factor, unit] of [[1e9, "GB/s"], [1e6, "MB/s"], [1e3, "kB/s"]]) {
-    if (number && number % (factor / 10) === 0 && number >= factor) return `${number / factor} ${unit}`;
+    if (number >= factor && number % (factor / 10) === 0) return `${number / factor} ${unit}`;
+  }
+  for (const [factor, unit] of [[2 ** 30, "GiB/s"], [2 ** 20, "MiB/s"], [2 ** 10, "KiB/s"]]) {
+    if (number >= factor && number % (factor / 2) === 0) return `${number / factor} ${unit}`;
   }
   return String(number);
 }

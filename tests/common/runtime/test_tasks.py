@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from common.runtime.clock import ManualClock
-from common.runtime.tasks import LONGEST_BACKOFF, Jobs
+from common.runtime.tasks import LONGEST_BACKOFF, Jobs, to_the_end
 
 
 class Sleeps:
@@ -347,3 +347,29 @@ def test_a_loop_that_ends_without_a_stop_takes_its_jobs_along(caplog):
 
     asyncio.run(main())
     assert "job ended without being told to" in caplog.text
+
+
+async def test_what_must_come_to_its_end_does_however_often_it_is_stopped():
+    release, done = asyncio.Event(), []
+
+    async def work():
+        await release.wait()
+        done.append(True)
+
+    task = asyncio.create_task(to_the_end(work()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+        task.cancel()
+    assert not task.done()
+    release.set()
+    await asyncio.wait([task])
+    assert done
+    assert task.cancelled()
+
+
+async def test_what_fails_at_its_end_says_so():
+    async def work():
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        await to_the_end(work())

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from common.wire.cache import Cache
 from common.wire.files import DamagedFile, Done, FileInfo, SearchAnswer, Share, ShareAnswer, SharedFile, Source
 from common.wire.peer_daemon import DownloadStats, OwnerCode, PeerInfo, PublicConfig, UploadStats
 from tests.support.sources import Content, Handler, honest, serve, source
@@ -104,6 +105,7 @@ class FakePeer:
     trouble: str = ""
     shares: list[Share] = field(default_factory=list)
     damaged: list[DamagedFile] = field(default_factory=list)
+    cache: Cache = field(default_factory=lambda: Cache([], 0, 0, 0))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         match request.method, request.path.split("/")[3:]:
@@ -117,6 +119,10 @@ class FakePeer:
         match request.method, request.path.split("/")[3:]:
             case "GET", ["shares"]:
                 return json_response(self.shares)
+            case "GET", ["cache"]:
+                return json_response(self.cache)
+            case "DELETE", ["cache", *_]:
+                return json_response(Done("Done as asked."))
             case "GET", ["files", "damaged"]:
                 return json_response(self.damaged)
             case "POST", ["files", "share"] if os.path.isdir(self.asked[-1][2]["path"]):

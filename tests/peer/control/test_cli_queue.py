@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from tests.support.network import Network, Process, Ran, id_of, network, write
 
@@ -59,7 +60,7 @@ async def owner(net: Network, tmp_path: Path) -> Owner:
     """With an own peer, and one that shares the folder `there`."""
     (tmp_path / "there").mkdir()
     (tmp_path / "mine").mkdir()
-    await net.add_peer("there", tmp_path / "there")
+    await net.add_peer("study", tmp_path / "there")
     return Owner(net, await net.add_peer("own", tmp_path / "mine"))
 
 
@@ -140,23 +141,45 @@ async def test_a_whole_folder_of_one_peer_keeps_its_structure(owner: Owner, tmp_
     for name, content in inside.items():
         write(tmp_path / "there/Strauss" / name, content)
     write(tmp_path / "there/Strauss 2/not this.flac", b"c")
-    await owner.net.until_found("cd1", id_of(b"a"))
+    study = owner.net.peers["study"]
+
+    async def all_there() -> bool:
+        return len(await owner.net.get(f"{study.url}/api/v1/files?prefix=/") or []) == len(inside) + 1
+
+    await owner.net.until(all_there)
+    await owner.net.until_found("a.flac", id_of(b"a"), id_of(b"b"))
     await owner.net.until_found("cover", id_of(b""))
-    await owner.net.until_found("not", id_of(b"c"))
 
     way = owner.options if queue else ["--super-peer", owner.net.super_peer.address]
-    ran = await owner.net.run("get", "--from", "there", "there/Strauss/", "-o", "mine", *way)
+    ran = await owner.net.run("get", "--from", "Study", "there/Strauss/", "-o", "mine", *way)
     assert ran.code == 0, ran.err
     found = [path for path in (tmp_path / "mine").rglob("*") if path.is_file()]
     assert {str(path.relative_to(tmp_path / "mine/Strauss")): path.read_bytes() for path in found} == inside
 
-    ran = await owner.net.run("get", "--from", "there", "there/nothing", *way)
+    ran = await owner.net.run("get", "--from", "Study", "there/nothing", *way)
     assert (ran.code, ran.lines[-1]["code"]) == (3, "file_not_found")
+
+
+async def test_a_folder_that_is_asked_for_wrongly_is_refused(net: Network) -> None:
+    (net.folder / "there").mkdir()
+    study = await net.add_peer("study", net.folder / "there")
+    for query, code in (
+        ("prefix=there&q=a", "invalid_parameter"),
+        ("prefix=there&category=audio", "invalid_parameter"),
+        ("prefix=there&cursor=WyJmaWxlcyIsMV0", "invalid_cursor"),  # of another list
+        ("prefix=there&limit=0", "invalid_limit"),
+    ):
+        async with net.session.get(f"{study.url}/api/v1/files?{query}") as answer:
+            assert (answer.status, (await answer.json())["code"]) == (400, code)
+    for odd in ("%ED%A0%80", "%00", "..%2F..", "%FF", "%25"):
+        async with net.session.get(URL(f"{study.url}/api/v1/files?prefix={odd}", encoded=True)) as answer:
+            assert answer.status in (200, 400)
+            assert answer.status == 400 or await answer.json() == []
 
 
 async def test_what_nobody_online_has_ends_with_4_and_waits_in_the_queue(owner: Owner) -> None:
     file_id = await shared(owner, "gone.bin", os.urandom(MB))
-    await owner.net.peers["there"].stop()
+    await owner.net.peers["study"].stop()
 
     async def offline() -> bool:
         return not await owner.net.find("gone")
@@ -166,7 +189,7 @@ async def test_what_nobody_online_has_ends_with_4_and_waits_in_the_queue(owner: 
     assert (ran.code, ran.lines[-1]["code"]) == (4, "no_source_online")
     assert "peer cancel" in ran.err
     assert await owner.states() == {"gone.bin": "stalled"}
-    await owner.net.start(owner.net.peers["there"])
+    await owner.net.start(owner.net.peers["study"])
     await owner.net.until_found("gone", file_id)
     ran = await owner("get", file_id)
     assert ran.code == 0, ran.err
@@ -199,6 +222,19 @@ async def test_ctrl_c_pauses_and_the_same_command_goes_on(owner: Owner, tmp_path
     ran = await owner("get", file_id)
     assert ran.code == 0, ran.err
     assert ran.lines[-1]["download"] == download_id
+    assert (tmp_path / "big.bin").read_bytes() == content
+
+
+async def test_a_restart_of_the_peer_meanwhile_is_waited_for(owner: Owner, tmp_path: Path) -> None:
+    content = os.urandom(6 * MB)
+    file_id = await shared(owner, "big.bin", content)
+    await owner("limits", "--download", "2MB/s")
+    process = await owner.start("get", file_id)
+    await begun(process)
+    await owner.own.kill()
+    await owner.net.start(owner.own)
+    _, err = await process.communicate()
+    assert process.returncode == 0, err
     assert (tmp_path / "big.bin").read_bytes() == content
 
 

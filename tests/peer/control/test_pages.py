@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from common.errors import Invalid
+from common.wire.transfer import Limits
 from peer.control.pages import _page_number
 from tests.web import samples
 from tests.web.html import Page
@@ -75,3 +76,27 @@ async def test_the_token_is_never_asked_for_by_the_server(aiohttp_client: Any) -
     (token,) = [control for control in page.all("input") if control["id"] == "token"]
     assert "name" not in token
     assert token["type"] == "password"
+
+
+async def test_downloads_and_limits_wait_for_the_owner(aiohttp_client: Any) -> None:
+    page = await page_of(aiohttp_client, many(1))
+    (section,) = [a for a in page.all("section") if a.get("aria-labelledby") == "downloads-title"]
+    assert section["class"] == "owner-only"
+    scripts = [a["src"].split("?")[0].rpartition("/")[2] for a in page.all("script")]
+    assert scripts.index("downloads.js") < scripts.index("limits.js") < scripts.index("owner.js")
+    assert "Nothing is being fetched." in page.text
+    acts = [a["data-do"] for a in page.all("button") if "data-do" in a]
+    assert acts == ["pause", "resume", "sooner", "later", "cancel"]
+
+
+async def test_every_field_of_the_page_has_a_label(aiohttp_client: Any) -> None:
+    page = await page_of(aiohttp_client, many(1))
+    labelled = {a["for"] for a in page.all("label")}
+    fields = [a for tag in ("input", "textarea", "select") for a in page.all(tag)]
+    assert [a.get("id") for a in fields if a.get("id") not in labelled] == []
+
+
+async def test_the_fields_for_limits_are_those_of_the_limits(aiohttp_client: Any) -> None:
+    page = await page_of(aiohttp_client, many(1))
+    rates = {a["name"] for a in page.all("input") if "data-rate" in a}
+    assert rates | {"lan_exempt", "schedule", "now"} == set(Limits.__struct_fields__)

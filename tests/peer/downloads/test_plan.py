@@ -44,7 +44,7 @@ def test_one_whole_source_is_asked_from_the_front_by_several_requests_at_a_time(
     made = plan()
     made.add(named("a"))
     requests = asked(made.step(0))
-    assert len(requests) == LANES
+    assert 2 <= len(requests) <= LANES
     found = pieces_of(requests)
     assert found == list(range(len(found)))
 

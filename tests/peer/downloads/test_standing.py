@@ -41,6 +41,15 @@ def test_who_fails_stands_back_for_longer_each_time_and_is_dropped_in_the_end() 
     assert not one.may_be_asked(now + 1e9)
 
 
+def test_requests_that_fail_together_count_once() -> None:
+    one = standing(attempts=2, pause=1.0)
+    for moment in (10.0, 10.0, 11.0, 12.0):
+        one.failed(trouble("broken"), 0, moment, asked=5.0)
+    assert not one.dropped
+    one.failed(trouble("broken"), 0, 20.0, asked=15.0)
+    assert one.dropped
+
+
 def test_what_it_brought_makes_up_for_earlier_failures() -> None:
     one = standing(attempts=2)
     for _ in range(10):

@@ -15,6 +15,8 @@ import pytest
 from common.content.hashing import SHA256, algorithm_named
 from common.content.manifest import Manifest, manifest_of
 from common.errors import Conflict, NotFound
+from peer.shares.cache import Finished
+from peer.shares.cache_folder import adopt
 from peer.shares.cache_store import Cached, surplus
 from tests.peer.shares.conftest import Kept, Shelf
 from tests.peer.shares.trees import sha256, write
@@ -371,6 +373,14 @@ async def test_a_copy_is_what_its_id_says_or_is_not_kept(shelf: Shelf, other_dis
     kept.library.offer_on(sha256("as it came  "), 12, "a.txt", str(other_disk / "a.txt"))
     await ended(kept)
     assert (await kept.names(), kept_in(shelf)) == ([], [])
+
+
+def test_a_copy_that_is_to_stop_stops_and_leaves_nothing(tmp_path: Path, other_disk: Path) -> None:
+    file_id = write(other_disk / "a.txt", "a")
+    finished = Finished(file_id, 1, b"a.txt", os.fsencode(other_disk / "a.txt"))
+    with pytest.raises(InterruptedError):
+        adopt(os.fsencode(tmp_path), finished, SHA256, lambda: True)
+    assert os.listdir(tmp_path) == []
 
 
 async def test_a_copy_never_fills_the_disk(shelf: Shelf) -> None:

@@ -120,3 +120,37 @@ def test_a_page_of_very_many_equal_files_is_found(connection: sqlite3.Connection
     assert names(connection, "init") == ["__init__.py"]
     record(connection, proof("last", "ff"), now=NOW + 9)
     assert names(connection, limit=1) == ["last"]
+
+
+def paths(connection: sqlite3.Connection, path: str = "", after: int = 0, limit: int = 100) -> list[str]:
+    return [each.path for each in listing.below(connection, path, after, limit).files]
+
+
+def test_below_a_folder_each_path_is_told_equal_contents_too(connection: sqlite3.Connection) -> None:
+    record(connection, proof("live/song.flac.txt", "a2"), now=NOW)
+    record(connection, proof("live 2/other.flac", "a3"), now=NOW)
+    assert paths(connection, "books") == ["books/novel.txt", "books/copy of novel.txt"]
+    assert paths(connection, "music/live") == ["music/live/song.flac", "music/live/song.flac.txt"]
+    assert paths(connection, "music/live/song.flac") == ["music/live/song.flac"]
+    assert paths(connection, "music/liv") == []
+    assert listing.below(connection, "", 0, 1).total == len(paths(connection)) == 6
+
+
+def test_pages_of_a_folder_go_on_behind_the_last_path(connection: sqlite3.Connection) -> None:
+    first = listing.below(connection, "", 0, 3)
+    assert len(first.files) == 3
+    assert first.following is not None
+    rest = listing.below(connection, "", first.following, 3)
+    assert [each.path for each in (*first.files, *rest.files)] == paths(connection)
+    assert rest.following is None
+
+
+@pytest.mark.parametrize("path", ["%", "_", "'; DROP TABLE entry", "\0"])
+def test_what_is_no_folder_has_nothing_below(connection: sqlite3.Connection, path: str) -> None:
+    assert paths(connection, path) == []
+
+
+def test_what_is_not_for_everybody_is_not_below_either(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE entry SET audience = 'friends' WHERE path = 'music/live/song.flac'")
+    assert paths(connection, "music/live") == []
+    assert listing.below(connection, "music/live", 0, 9).total == 0

@@ -131,6 +131,16 @@ async def test_a_source_that_cannot_be_dialled_is_not_linked(aiohttp_client: Any
     assert page.text.count("through the super-peer") == 2
 
 
+async def test_a_source_of_some_pieces_says_so_and_is_no_link(aiohttp_client: Any) -> None:
+    file = samples.file_info("a.pdf")
+    sources = [samples.source(complete=False, reputation=73), samples.source(complete=False, direct=False)]
+    page = await page_of(aiohttp_client, samples.SampleIndex([file], sources=sources), f"/files/{file.id}")
+    assert not [href for href in hrefs(page) if "/api/v1/download/" in href]
+    assert "its pieces, direct" in page.text
+    assert "its pieces, relayed" in page.text
+    assert "73" in page.texts["span"]
+
+
 async def test_a_peer_at_a_network_address_is_told_to_listen_there(aiohttp_client: Any) -> None:
     client = await aiohttp_client(samples.super_peer_app(samples.SampleIndex()))
     for path in ("/", "/peers"):
