@@ -106,7 +106,10 @@ class OwnersDownloads:
 
     def _crowd(self) -> "Crowd":
         from peer.downloads.crowd import Swarm
+        from peer.downloads.transfer import Crowd
 
+        if not self._settings.share_downloads:
+            return Crowd()  # it fetches from those who have the whole file, and offers nothing
         return Swarm(self._holdings, self._super_peer.swarm, self._outgoing, self._port())
 
     def stats(self) -> DownloadStats:
@@ -153,7 +156,9 @@ class _Network:
         return await _refusing(self._super_peer.file(file_id))
 
     async def sources(self, file_id: str) -> list[Source]:
-        return await _refusing(self._super_peer.sources(file_id, self._region))
+        found = await _refusing(self._super_peer.sources(file_id, self._region))
+        # What this peer has of a file that it is fetching is no source of it; one that it shares is.
+        return [source for source in found if source.complete or source.peer_id != self._super_peer.peer_id]
 
 
 async def _refusing(asked: Awaitable[T]) -> T:

@@ -59,7 +59,9 @@ class Bars:
                 self._progress.start()
             case events.Progress():
                 left = f", {format_duration(event.eta)} left" if event.eta else ""
-                self._update(key, event.received, f"{format_rate(event.rate)}{left}")
+                on_its_way = event.received - event.verified
+                proven = f", {format_size(event.verified)} proven" if event.verified and on_its_way else ""
+                self._update(key, event.received, f"{format_rate(event.rate)}{left}{proven}")
             case events.Verifying():
                 self._update(key, None, f"checking {format_size(event.hashed)}")
             case events.Waiting():

@@ -220,7 +220,10 @@ class Course:
             return
         useless = self._gone() | self.plan.standings.keys()
         if self._is_lost(now) and self.claims.best(useless) is not None:
-            self._aside, self.phase = useless, "choosing"
+            # What is under way was asked under this claim, and is to be judged by no other.
+            yield from (self.plan.cancel(request) for request in self.plan.requests if not request.ending)
+            if not self.plan.requests:
+                self._aside, self.phase = useless, "choosing"
         else:
             yield from self._wait(now)
 

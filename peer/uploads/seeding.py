@@ -21,6 +21,7 @@ MOST_WAITING = 512
 LOOK = 0.02  # seconds between two looks at whether the limit leaves room
 REMEMBERED = 600.0  # seconds after the last request, for which it is known what was sent
 MOST_FILES = 256
+MOST_ASKERS = 1024  # that are counted of one file
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ class Seeding:
         if not candidates:
             return None
         piece = lowest(candidates)
+        if len(sent.given) >= MOST_ASKERS and asker not in sent.given:
+            sent.given.clear()
         sent.given[asker] += 1
         sent.never &= ~(1 << piece)
         return piece

@@ -90,7 +90,7 @@ async def test_killed_within_a_write_it_takes_no_torn_piece_for_a_whole_one(net:
 async def test_killed_at_random_writes_it_fetches_hardly_anything_twice(net: Network, seed: int) -> None:
     chance = random.Random(seed)
     file_id, sources = await two_sources(net, SIZE, SLOW_PACE)
-    fetching, download = await die_at_writes(net, [chance.randrange(1, 400) for _ in range(10)], file_id)
+    fetching, download = await die_at_writes(net, [chance.randrange(1, 400) for _ in range(8)], file_id)
     await finish_thriftily(fetching, download, sources)
 
 

@@ -73,7 +73,7 @@ async def test_sources_that_stand_still_are_no_hindrance_once_they_move_again(ne
         assert source.process is not None
         source.process.send_signal(signal.SIGSTOP)
     try:
-        async with asyncio.timeout(150):
+        async with asyncio.timeout(240):
             while (told := await fetching.look(download))["state"] != "stalled":
                 await asyncio.sleep(0.1)
         assert told["why"]

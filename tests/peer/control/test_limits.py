@@ -69,13 +69,13 @@ async def test_what_the_owner_sets_holds_at_once_and_after_a_restart(tmp_path: P
         assert answer.status == 200
         assert answer.json()["now"] == {"upload": 5_000_000, "download": 0, "until": None}
         assert wanted.items() <= answer.json().items()
-        assert peer._upload.rates == Rates(5_000_000, lan_exempt=True)
+        assert peer._uploads.bandwidth.rates == Rates(5_000_000, lan_exempt=True)
         assert peer._download.rates == Rates(per_peer=3, lan_exempt=True)
         metrics = (await asked(port, "/metrics")).body.decode()
         assert "shoal_peer_upload_limit 5e+06" in metrics
     assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
     async with peer_at(tmp_path, upload_limit=9) as (again, _):
-        assert again._upload.rates == Rates(5_000_000, lan_exempt=True)
+        assert again._uploads.bandwidth.rates == Rates(5_000_000, lan_exempt=True)
 
 
 async def test_what_was_read_may_be_sent_back(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ async def test_limits_that_are_none_are_refused_and_nothing_changes(tmp_path: Pa
             answer = await call(port, tmp_path, "PUT", body)
             assert answer.problem() == (400, "invalid_body"), body
             assert told in answer.json()["detail"]
-        assert peer._upload.rates == Rates(7)
+        assert peer._uploads.bandwidth.rates == Rates(7)
     assert not (tmp_path / FILE).exists()
 
 

@@ -67,6 +67,16 @@ def test_of_several_those_that_are_over_leave_a_line() -> None:
     assert "It is here already, 1.0 kB" in out.getvalue()
 
 
+def test_what_arrived_is_told_apart_from_what_is_proven() -> None:
+    bars, _ = bars_for("a.bin")
+    bars.event(events.Started(FILE, 1000, "part"), "0")
+    bars.event(events.Progress(500, 1000, 3000.0, 42.0, 250), "0")
+    assert "50% 1.0 kB 3.0 kB/s, 42s left, 250 B proven" in seen(bars)[0]
+    bars.event(events.Progress(1000, 1000, 3000.0, 0.0, 1000), "0")
+    assert seen(bars)[0].endswith("100% 1.0 kB 3.0 kB/s")
+    bars.stop()
+
+
 def test_why_nothing_comes_stands_beside_the_bar() -> None:
     bars, _ = bars_for("a.bin")
     bars.event(events.Started(FILE, 1000, "part"), "0")

@@ -26,7 +26,7 @@ from peer.downloads.terms import Terms
 from peer.downloads.transfer import Transfer
 from tests.peer.downloads.conftest import HASTY
 from tests.support.crowds import FakeSwarm, Member, member
-from tests.support.sources import Content, honest, serve, source, with_manifest
+from tests.support.sources import Content, asked_for, honest, serve, source, with_manifest
 from tests.support.waiting import until
 
 COUNT = 24
@@ -168,13 +168,15 @@ async def test_after_a_false_proof_nothing_is_offered(stage: Stage) -> None:
                     "pieces": manifest.hex_hashes(),
                 }
             )
-        return await honest(other)(request)
+        span, headers = asked_for(request, len(other.data))
+        return web.Response(status=206 if headers else 200, body=other.data[span], headers=headers)
 
     address = await serve(stage.stack, lying)
     me = await stage.member("m0")
     liar = source(f"http://{address}/api/v1/download/{stage.content.id}", "liar")
-    with pytest.raises(errors.Refusal):
+    with pytest.raises(errors.Refusal) as refused:
         await stage.transfer(me, [liar]).run()
+    assert refused.value.code == "proof_failed"
     assert me.holdings.find(stage.content.id) is None
 
 

@@ -44,7 +44,8 @@ async def test_progress_grows_to_the_whole(network: Network, content: Content, t
     progress = [event for event in told if isinstance(event, events.Progress)]
     received = [event.received for event in progress]
     assert received == sorted(received)
-    assert (progress[-1].received, progress[-1].eta) == (len(content.data), 0)
+    assert progress[-1].received == progress[-1].verified == len(content.data)
+    assert not progress[-1].eta
     assert {event.total for event in progress} == {len(content.data)}
 
 

@@ -95,6 +95,14 @@ def test_absence_is_forgiven_and_misbehaviour_is_not() -> None:
         assert one.may_be_asked(100) is forgiven
 
 
+def test_what_it_was_dropped_for_is_remembered() -> None:
+    one = standing()
+    one.failed(trouble("refused"), 0, 0)
+    one.failed(trouble("timeout"), 0, 0)
+    one.succeeded()
+    assert (one.dropped, one.worst) == (True, "refused")
+
+
 @pytest.mark.parametrize("later", ["timeout", "broken", "busy"])
 def test_one_dropped_for_lies_stays_so_whatever_its_other_requests_end_in(later: str) -> None:
     one = standing()

@@ -17,7 +17,7 @@ from peer.downloads import events
 from peer.downloads.events import Event
 from peer.downloads.part_file import PartFile
 from peer.downloads.terms import Terms
-from peer.downloads.transfer import Transfer
+from peer.downloads.transfer import Crowd, Transfer
 from tests.peer.downloads.conftest import HASTY, Network
 from tests.support.sources import Content, halting, honest, keyless, source, with_manifest
 from tests.support.waiting import until
@@ -46,6 +46,37 @@ async def test_stopped_at_any_moment_and_again_while_it_stops_it_leaves_nothing(
         await asyncio.wait([task])
     with closing(PartFile(content.wanted(tmp_path))):  # nobody holds it any more
         pass
+
+
+class Slow(Crowd):
+    """One that takes its time to end."""
+
+    def __init__(self) -> None:
+        self.ends, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def end(self) -> None:
+        self.ends.set()
+        await self.gate.wait()
+
+
+async def test_it_is_not_over_before_its_threads_are_gone_however_often_it_is_stopped(
+    network: Network, content: Content, tmp_path: Path
+) -> None:
+    stuck = await network.source(with_manifest(content, halting(content, PIECE + 1000)))
+    one, crowd = transfer(network, tmp_path, [], stuck), Slow()
+    one._crowd = crowd
+    task = asyncio.create_task(one.run())
+    await until(lambda: one.verified)
+    task.cancel()
+    await crowd.ends.wait()
+    for _ in range(5):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done()
+    assert one.part.extents(), "the part is open as long as there are threads"
+    crowd.gate.set()
+    await asyncio.wait([task])
+    assert task.cancelled()
 
 
 async def test_stopped_while_bytes_come_it_writes_nothing_more(
