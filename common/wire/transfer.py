@@ -102,8 +102,8 @@ class Download(Struct, frozen=True):
     """A download in the owner's queue.
 
     `state`: `queued`, `running`, `stalled`, `paused`, `verifying`, `finished`, `failed`. `why`: in words, what it waits
-    for or failed of; `code`: the same as a word for programs (an error's code, or `already_there` of a file that needed no
-    fetching). `verified`: bytes of proven pieces; `received`: with those on their way. `eta` in seconds.
+    for or failed of; `code`: the same as a word for programs (an error's code, or `already_there` where nothing was
+    fetched). `verified`: bytes of proven pieces; `received`: with those on their way. `eta` in seconds.
     """
 
     id: str

@@ -99,6 +99,7 @@ class Queue:
         self._wake = asyncio.Event()
         self._keeper: asyncio.Task[None]
         self._database: Database
+        self._noted = 0.0
         self.finished = 0
         self.bytes = 0
 
@@ -199,6 +200,7 @@ class Queue:
             for record in self._next():
                 self._start(record)
             self._tell_running()
+            await self._note_running()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TELL if self._running else self._until_next()):
                     await self._wake.wait()
@@ -378,6 +380,14 @@ class Queue:
 
     def _tell(self, record: Record) -> None:
         self._watcher.told(self._view(record))
+
+    async def _note_running(self) -> None:
+        """How far they are, for who asks after a kill and before they go on."""
+        if self._clock.monotonic() - self._noted >= NOTE:
+            self._noted = self._clock.monotonic()
+            with contextlib.suppress(errors.Refusal):
+                for running in list(self._running.values()):
+                    await self._change(self._record(running.record.id), verified=running.verified)
 
     def _tell_running(self) -> None:
         for running in self._running.values():
