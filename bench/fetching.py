@@ -109,7 +109,7 @@ def blake3(scale: Scale) -> None:
         ours, curl, libtorrent = paired(scale.rounds, rounds.ours, rounds.curl, rounds.libtorrent)
     rounds.tell("ours", ours)
     rounds.tell("curl -o, without any check", curl)
-    rounds.tell("libtorrent (SHA-1), default settings", libtorrent)
+    rounds.tell("libtorrent (SHA-1), default settings, TCP", libtorrent)
     _compare("of curl", ratio(curl, ours), 1.0)
     _compare("of libtorrent", ratio(libtorrent, ours), 3.0)
     rounds.tell_memory()
