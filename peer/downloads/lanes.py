@@ -151,11 +151,13 @@ class Lanes:
 
     def _converse(self, errand: Errand, line: Line, connection: socket.socket) -> bool:
         """One question and its answer; whether the connection is good for another."""
+        is_open = errand.first < 0
+        # What is asked for, once and for all: the errand may be trimmed before the answer comes.
+        wanted = Span(0, 0) if is_open else self._grid.run(errand.first, errand.last)
         connection.settimeout(self._patience.head)
-        connection.sendall(self._question(errand))
+        connection.sendall(self._question(errand, wanted))
         buffer = self._buffer()
         head, rest = read_head(connection, buffer, time.monotonic() + self._patience.head)
-        is_open = errand.first < 0
         if is_open:
             span = chosen(head, self._grid.size)
             if span is None:
@@ -167,7 +169,6 @@ class Lanes:
             errand.first = errand.last = piece
             wanted = span
         else:
-            wanted = self._grid.run(errand.first, errand.last)
             span = accepted(head, wanted, self._grid.size, whole_too=self.manifest is None)
         self._tell(Begun(errand.request, errand.first))
         if is_open:
@@ -176,15 +177,13 @@ class Lanes:
         done = _Body(self, errand, line, connection, buffer, rest, span.start).read_pieces(wanted)
         return done == span.stop and head.keeps_alive
 
-    def _question(self, errand: Errand) -> bytes:
+    def _question(self, errand: Errand, wanted: Span) -> bytes:
         path, headers = errand.url.raw_path_qs, dict(self._headers)
         if errand.first < 0:
             path = path.replace("/download/", "/next/", 1)
             headers["X-Have"] = self._has()
-        else:
-            span = self._grid.run(errand.first, errand.last)
-            if span != Span(0, self._grid.size):
-                headers |= {"Range": f"bytes={span.start}-{span.stop - 1}", "If-Range": f'"{self._file_id}"'}
+        elif wanted != Span(0, self._grid.size):
+            headers |= {"Range": f"bytes={wanted.start}-{wanted.stop - 1}", "If-Range": f'"{self._file_id}"'}
         lines = [
             f"GET {path} HTTP/1.1",
             f"Host: {errand.url.authority}",

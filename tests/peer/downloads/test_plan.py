@@ -59,6 +59,19 @@ def test_several_share_the_work_and_none_is_asked_for_a_piece_twice() -> None:
     assert len(found) == len(set(found))
 
 
+def test_who_has_sent_a_bad_piece_keeps_one_request_and_gets_no_more() -> None:
+    made = plan(100)
+    made.add(named("a"))
+    first, *others = asked(made.step(0))
+    made.ended(first, SourceTrouble("corrupt", ""), 0.1)
+    orders = made.step(0.2)
+    assert [order.request for order in orders if isinstance(order, Cancel)] == others[1:]
+    assert not asked(orders)
+    for request in others[1:]:
+        made.ended(request, None, 0.3)
+    assert not asked(made.step(0.4)) and made.requests == others[:1]
+
+
 def test_all_is_fetched_and_then_nothing_more_is_asked() -> None:
     made, now = plan(100), 0.0
     made.add(named("a"))
