@@ -5,7 +5,9 @@ written once `trim` or the end of a request has let go of it; memory is one buff
 Threads spend their time in the kernel and in the hash, where the interpreter's lock is free.
 """
 
+import mmap
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +29,10 @@ from peer.downloads.part_file import PartFile
 from peer.downloads.requests import Request
 from peer.downloads.standing import Patience, SourceTrouble
 
-BUFFER = 256 * 1024
+BUFFER = 1 << 20
+SMALLEST_READ, FIRST_READ = 16 * 1024, 128 * 1024  # bytes
+SHORT, LONG = 0.02, 0.2  # seconds that a read may take before the next one is larger, or smaller
+LIMITED_WINDOW = 256 * 1024  # bytes
 A_MOMENT = 0.005  # seconds
 MOST_THREADS = 64
 NOBODY = Bandwidth(lambda address: False)
@@ -119,7 +124,7 @@ class Lanes:
             news = DiskFailed(errand.request, refusal)
         except ForbiddenAddress:
             news = Ended(errand.request, SourceTrouble("refused", "may not be dialled from here"))
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             silent = f"sent nothing for {self._patience.silence:g} s"
             news = Ended(errand.request, SourceTrouble("timeout" if errand.received else "unreachable", silent))
         except OSError:
@@ -138,6 +143,9 @@ class Lanes:
             connection, used = self._connections.take(host, port, fresh)
             reusable = False
             try:
+                if line.buckets:
+                    # What the kernel keeps was sent and is lost with us: no more of it than a limit lets in soon.
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LIMITED_WINDOW)
                 reusable = errand.hold(connection) and self._converse(errand, line, connection)
                 return
             except (SourceTrouble, ConnectionError) as error:
@@ -173,7 +181,7 @@ class Lanes:
         self._tell(Begun(errand.request, errand.first))
         if is_open:
             errand.granted.wait()  # until `grant` or `cancel`: one of them answers each Begun
-        connection.settimeout(self._patience.silence)
+        _let_block(connection, self._patience.silence)
         done = _Body(self, errand, line, connection, buffer, rest, span.start).read_pieces(wanted)
         return done == span.stop and head.keeps_alive
 
@@ -196,7 +204,8 @@ class Lanes:
     def _buffer(self) -> memoryview:
         buffer: memoryview | None = getattr(self._buffers, "buffer", None)
         if buffer is None:
-            buffer = self._buffers.buffer = memoryview(bytearray(BUFFER))
+            # A map of its own, of which only the pages that are used count.
+            buffer = self._buffers.buffer = memoryview(mmap.mmap(-1, BUFFER))
         return buffer
 
     def judge(self, errand: Errand, piece: int, digest: bytes | None) -> None:
@@ -223,6 +232,7 @@ class _Body:
     buffer: memoryview
     rest: memoryview
     position: int
+    read: int = FIRST_READ
 
     def read_pieces(self, wanted: Span) -> int:
         """Takes piece by piece until the errand ends; returns how far it came."""
@@ -254,10 +264,7 @@ class _Body:
         if self.rest:
             data, self.rest = self.rest[:most], self.rest[most:]
         else:
-            count = self.connection.recv_into(self.buffer[:most])
-            if count == 0:
-                raise SourceTrouble("broken", "broke off")
-            data = self.buffer[:count]
+            data = self._receive(min(most, self.read))
         wait = self.line.reserve(len(data), time.monotonic())
         if wait:
             self.errand.stop.wait(wait)
@@ -265,6 +272,29 @@ class _Body:
             raise SourceTrouble("broken", "was broken off")
         self.position += len(data)
         return data
+
+    def _receive(self, most: int) -> memoryview:
+        """As much as `most`, in one call of the system: each call gives up the interpreter's lock and takes it again.
+
+        How much is asked for follows the source, so that a slow one is heard of often.
+        """
+        began = time.monotonic()
+        count = self.connection.recv_into(self.buffer[:most], most, socket.MSG_WAITALL)
+        if count == 0:
+            raise SourceTrouble("broken", "broke off")
+        took = time.monotonic() - began
+        if took < SHORT:
+            self.read = min(2 * self.read, BUFFER)
+        elif took > LONG:
+            self.read = max(self.read // 2, SMALLEST_READ)
+        return self.buffer[:count]
+
+
+def _let_block(connection: socket.socket, silence: float) -> None:
+    """Reads wait in the system, no longer than `silence` seconds; they raise BlockingIOError then."""
+    connection.settimeout(None)
+    seconds, rest = divmod(silence, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(seconds), int(rest * 1e6)))
 
 
 def _may_be_stale(error: BaseException) -> bool:

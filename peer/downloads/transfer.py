@@ -32,6 +32,7 @@ from peer.downloads.taking_up import pieces_there
 from peer.downloads.terms import Terms
 
 GATHER = 0.002  # seconds
+LOOK = 0.02
 TICK = 0.1  # seconds between two looks at what goes on
 # What is received faster than it is hashed only takes the processor from the hash, and the whole is ready no sooner.
 AHEAD = 64 << 20  # bytes
@@ -79,6 +80,7 @@ class Transfer:
         self._clock = asyncio.get_running_loop().time
         self._happened: deque[News] = deque()
         self._wake = asyncio.Event()
+        self._nudged = self._is_eager = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._meter = Meter(self._clock())
         self._counted = 0
@@ -140,7 +142,9 @@ class Transfer:
 
         def tell(news: News) -> None:
             self._happened.append(news)
-            if not self._wake.is_set():
+            # Alone with whole sources, that a piece is proven can wait for the next look; a crowd waits for the news.
+            if not self._nudged and (self._is_eager or not isinstance(news, Proven)):
+                self._nudged = True
                 loop.call_soon_threadsafe(self._wake.set)
 
         self._proof = Proof(self.part.read_into, terms.algorithm)
@@ -199,18 +203,20 @@ class Transfer:
                 self._hear()
             self._tell_state(now)
             self._look_again(now)
-            if self._path is None and not self._happened:
+            self._is_eager = self.course.plan.is_crowd
+            if self._path is None:
                 await self._pause()
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TICK):
+            async with asyncio.timeout(LOOK if self.course.plan.requests else TICK):
                 await self._wake.wait()
         if self.course.plan.requests:
             # What happens at almost the same time is looked at together: each look costs more than any one of them.
             await asyncio.sleep(GATHER)
 
     def _hear(self) -> None:
+        self._nudged = False
         self._wake.clear()
         plan = self.course.plan
         while self._happened:
