@@ -51,7 +51,7 @@ class Crowds:
                 name = f"peer-{number}"
                 made = starting_peer(Path(folder), net.hub, name=name, environment=limits)
                 url, process = stack.enter_context(made)
-                peers.append(Downloader(url, process, Path(folder) / name))
+                peers.append(Downloader(url, process, Path(folder) / name, self.sample.small))
             for peer in peers:
                 wait_until_ready(peer.url, peer.process, peer.data.with_suffix(".log"))
             return self._together(peers)

@@ -29,11 +29,12 @@ ALGORITHMS: dict[str, Callable[[], "hashlib._Hash | blake3"]] = {"sha256": hashl
 
 @dataclass(frozen=True)
 class Sample:
-    """A file to be fetched: the only one of its folder."""
+    """A file to be fetched, and the id of a small one beside it, for a daemon's first download."""
 
     path: Path
     size: int
     id: str
+    small: str
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Downloader:
     url: str
     process: "Popen[bytes]"
     data: Path
+    small: str
     idle: int = 0
 
     @property
@@ -61,12 +63,12 @@ class Downloader:
         return {"Authorization": f"Bearer {(self.data / 'owner-token').read_text().strip()}"}
 
     def get_ready(self) -> None:
-        """Registered, idle, and its queue open: not the first download of its life."""
+        """Registered and idle, a small download behind it: the one that is measured is not the first of its life."""
         until(lambda: ask(f"{self.url}/api/v1/info")["is_registered"])
         time.sleep(SETTLE)
         self.idle = resident(self.process.pid)
         reset_peak(self.process.pid)
-        ask(f"{self.url}/api/v1/downloads", headers=self.headers)
+        self.finish(self.begin(self.small))
 
     def begin(self, file_id: str) -> str:
         """Asks for a file; the download's id."""
@@ -126,7 +128,7 @@ class Net:
         self._count += 1
         name = f"downloader-{self._count}"
         with peer(self.folder, self.hub, name=name, environment=self.environment) as (url, process):
-            downloader = Downloader(url, process, self.folder / name)
+            downloader = Downloader(url, process, self.folder / name, self.sample.small)
             downloader.get_ready()
             yield downloader
 
@@ -162,7 +164,10 @@ def sample_in(folder: Path, size: int, algorithm: str = "sha256", *, sparse: boo
         for at in range(0, 0 if sparse else size, BLOCK):
             file.write(os.urandom(min(BLOCK, size - at)))
         file.truncate(size)
-    return Sample(path, size, hashed(path, algorithm)[0])
+    small = folder / "sample" / "first" / "small.bin"
+    small.parent.mkdir()
+    small.write_bytes(os.urandom(BLOCK))
+    return Sample(path, size, hashed(path, algorithm)[0], hashed(small, algorithm)[0])
 
 
 def hashed(path: Path, algorithm: str = "sha256") -> tuple[str, float]:

@@ -22,9 +22,10 @@ from peer.uploads.holdings import Holdings
 
 if TYPE_CHECKING:
     from common.content.manifest import Manifest
+    from peer.downloads.others import Crowd
     from peer.downloads.queue import Queue
     from peer.downloads.record import Record
-    from peer.downloads.transfer import Crowd, Transfer
+    from peer.downloads.transfer import Transfer
 
 T = TypeVar("T")
 
@@ -106,7 +107,7 @@ class OwnersDownloads:
 
     def _crowd(self) -> "Crowd":
         from peer.downloads.crowd import Swarm
-        from peer.downloads.transfer import Crowd
+        from peer.downloads.others import Crowd
 
         if not self._settings.share_downloads:
             return Crowd()  # it fetches from those who have the whole file, and offers nothing

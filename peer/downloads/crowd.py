@@ -22,7 +22,8 @@ from common.http.outgoing import Outgoing, OutgoingError
 from common.wire.files import Source
 from common.wire.transfer import Have, HaveNews, SwarmAnswer, SwarmRequest
 from peer.downloads.learning import beside
-from peer.downloads.transfer import Crowd, Transfer
+from peer.downloads.others import Crowd
+from peer.downloads.transfer import Transfer
 
 MOST_FOLLOWED = 8  # of our own choice
 MOST_MET = 32  # with those who follow us

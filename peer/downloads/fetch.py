@@ -10,11 +10,12 @@ from common.http.outgoing import Outgoing
 from common.wire.files import Source
 from peer.downloads import events
 from peer.downloads.events import Event
+from peer.downloads.others import Crowd
 from peer.downloads.part_file import Wanted, drop_published, part_name
 from peer.downloads.proof import holds
 from peer.downloads.standing import Patience
 from peer.downloads.terms import Terms
-from peer.downloads.transfer import Crowd, Find, Tell, Transfer
+from peer.downloads.transfer import Find, Tell, Transfer
 
 
 async def fetch(

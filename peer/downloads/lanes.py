@@ -5,7 +5,9 @@ written once `trim` or the end of a request has let go of it; memory is one buff
 Threads spend their time in the kernel and in the hash, where the interpreter's lock is free.
 """
 
+import contextlib
 import mmap
+import os
 import socket
 import struct
 import threading
@@ -30,8 +32,10 @@ from peer.downloads.requests import Request
 from peer.downloads.standing import Patience, SourceTrouble
 
 BUFFER = 1 << 20
-SMALLEST_READ, FIRST_READ = 16 * 1024, 128 * 1024  # bytes
+SMALLEST_READ = 16 * 1024  # bytes
+PATIENT = 0.5  # seconds
 SHORT, LONG = 0.02, 0.2  # seconds that a read may take before the next one is larger, or smaller
+NICE = 5
 LIMITED_WINDOW = 256 * 1024  # bytes
 A_MOMENT = 0.005  # seconds
 MOST_THREADS = 64
@@ -59,14 +63,14 @@ class Lanes:
         self._part = part
         self._file_id = file_id
         self._grid = grid
-        self._patience = patience
+        self.patience = patience
         self._tell = tell
         self._bandwidth = bandwidth or NOBODY
         self._headers = headers or {}
         self._has = has
         self.is_ahead = is_ahead
         self._connections = Connections(policy)
-        self._threads = ThreadPoolExecutor(MOST_THREADS, "lane")
+        self._threads = ThreadPoolExecutor(MOST_THREADS, "lane", _stand_back)
         self._buffers = threading.local()
         self._errands: dict[Request, Errand] = {}
 
@@ -125,7 +129,7 @@ class Lanes:
         except ForbiddenAddress:
             news = Ended(errand.request, SourceTrouble("refused", "may not be dialled from here"))
         except (TimeoutError, BlockingIOError):
-            silent = f"sent nothing for {self._patience.silence:g} s"
+            silent = f"sent nothing for {self.patience.silence:g} s"
             news = Ended(errand.request, SourceTrouble("timeout" if errand.received else "unreachable", silent))
         except OSError:
             outcome, words = ("broken", "broke off") if errand.received else ("unreachable", "cannot be reached")
@@ -162,10 +166,10 @@ class Lanes:
         is_open = errand.first < 0
         # What is asked for, once and for all: the errand may be trimmed before the answer comes.
         wanted = Span(0, 0) if is_open else self._grid.run(errand.first, errand.last)
-        connection.settimeout(self._patience.head)
+        connection.settimeout(self.patience.head)
         connection.sendall(self._question(errand, wanted))
         buffer = self._buffer()
-        head, rest = read_head(connection, buffer, time.monotonic() + self._patience.head)
+        head, rest = read_head(connection, buffer, time.monotonic() + self.patience.head)
         if is_open:
             span = chosen(head, self._grid.size)
             if span is None:
@@ -181,7 +185,7 @@ class Lanes:
         self._tell(Begun(errand.request, errand.first))
         if is_open:
             errand.granted.wait()  # until `grant` or `cancel`: one of them answers each Begun
-        _let_block(connection, self._patience.silence)
+        _let_block(connection)
         done = _Body(self, errand, line, connection, buffer, rest, span.start).read_pieces(wanted)
         return done == span.stop and head.keeps_alive
 
@@ -232,7 +236,7 @@ class _Body:
     buffer: memoryview
     rest: memoryview
     position: int
-    read: int = FIRST_READ
+    read: int = SMALLEST_READ
 
     def read_pieces(self, wanted: Span) -> int:
         """Takes piece by piece until the errand ends; returns how far it came."""
@@ -276,10 +280,16 @@ class _Body:
     def _receive(self, most: int) -> memoryview:
         """As much as `most`, in one call of the system: each call gives up the interpreter's lock and takes it again.
 
-        How much is asked for follows the source, so that a slow one is heard of often.
+        How much is asked for follows the source, and no call lasts longer than PATIENT, so that a slow one is heard of.
         """
         began = time.monotonic()
-        count = self.connection.recv_into(self.buffer[:most], most, socket.MSG_WAITALL)
+        while True:
+            try:
+                count = self.connection.recv_into(self.buffer[:most], most, socket.MSG_WAITALL)
+                break
+            except BlockingIOError:
+                if self.errand.stop.is_set() or time.monotonic() - began >= self.lanes.patience.silence:
+                    raise
         if count == 0:
             raise SourceTrouble("broken", "broke off")
         took = time.monotonic() - began
@@ -290,11 +300,16 @@ class _Body:
         return self.buffer[:count]
 
 
-def _let_block(connection: socket.socket, silence: float) -> None:
-    """Reads wait in the system, no longer than `silence` seconds; they raise BlockingIOError then."""
+def _stand_back() -> None:
+    """The hash of the whole goes first: it is one thread, and all that is received waits for it in the end."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
+def _let_block(connection: socket.socket) -> None:
+    """Reads wait in the system, no longer than PATIENT seconds; they raise BlockingIOError then."""
     connection.settimeout(None)
-    seconds, rest = divmod(silence, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(seconds), int(rest * 1e6)))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(PATIENT * 1e6)))
 
 
 def _may_be_stale(error: BaseException) -> bool:

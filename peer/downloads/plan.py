@@ -23,10 +23,11 @@ from peer.downloads.requests import Ask, Cancel, Order, Request, Trim
 from peer.downloads.standing import Patience, SourceTrouble, Standing
 
 MOST_REQUESTS = 32
-LANES = 4  # requests at one time that keep one fast source busy
+LANES = 3  # requests at one time that keep one fast source busy
+FAST = 200e6  # bytes a second
 CROWD_SHARE = 16  # requests at one time for all of a crowd
 FIRST_RUN = 1 << 20  # bytes
-LONGEST_RUN = 16 << 20
+LONGEST_RUN = 64 << 20
 RUN_SECONDS = 1.0  # how long one request is meant to take
 
 
@@ -170,7 +171,9 @@ class Plan:
         if self.alone:
             self._shares = 1, 1
         elif not self.is_crowd:
-            self._shares = (max(2, -(-LANES // max(1, len(others)))),) * 2
+            # Two at a source, lest it wait between them; but sources that are fast together need not wait for that.
+            least = 1 if sum(other.rate for other in others) > FAST else 2
+            self._shares = (max(least, -(-LANES // max(1, len(others)))),) * 2
         else:
             takers = 1 + sum(not other.complete for other in others)
             givers = sum(bool(other.have) for other in others)

@@ -28,12 +28,13 @@ from common.wire.files import FileInfo, Source
 from common.wire.transfer import Download, DownloadEdit, DownloadRequest
 from peer.downloads import destinations, store, views
 from peer.downloads.fetch import already_there
+from peer.downloads.others import Crowd
 from peer.downloads.part_file import Wanted, discard
 from peer.downloads.record import OPEN, Record, after
 from peer.downloads.running import Running
 from peer.downloads.schema import MIGRATIONS
 from peer.downloads.terms import Terms
-from peer.downloads.transfer import Crowd, Transfer
+from peer.downloads.transfer import Transfer
 
 log = logging.getLogger("shoal.downloads")
 

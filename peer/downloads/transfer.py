@@ -23,6 +23,7 @@ from peer.downloads.course import Check, Course, Fail, Learn, Publish, Step, Tak
 from peer.downloads.errands import Begun, DiskFailed, Ended, News, Proven
 from peer.downloads.lanes import Lanes
 from peer.downloads.learning import ask_manifest, check_url
+from peer.downloads.others import Crowd
 from peer.downloads.part_file import PartFile, Wanted
 from peer.downloads.proof import Proof
 from peer.downloads.rate import Meter
@@ -41,19 +42,6 @@ LOOK_AGAIN_SOON = 5.0  # the same while nothing goes on
 
 Find = Callable[[], Awaitable[Sequence[Source]]]
 Tell = Callable[[events.Event], None]
-
-
-class Crowd:
-    """What a transfer tells of itself to others who fetch the same file. This one keeps it to itself."""
-
-    async def begin(self, transfer: "Transfer", manifest: Manifest) -> None:
-        """The pieces in `transfer.course.plan.proven` may be offered under this manifest."""
-
-    def proven(self, piece: int) -> None:
-        """One piece more."""
-
-    async def end(self) -> None:
-        """It is over, whatever came of it."""
 
 
 class Transfer:

@@ -161,7 +161,7 @@ async def test_a_request_that_is_trimmed_ends_with_the_piece_on_its_way(work: Wo
         await response.write(work.content.data[span][PIECE + 1000 :])
         return response
 
-    work.lanes._patience = replace(HASTY, silence=30)
+    work.lanes.patience = replace(HASTY, silence=30)
     request = work.ask(await work.serve(halfway), 2, 5)
     await until(lambda: work.lanes.received(request) >= PIECE + 1000)
     assert work.lanes.trim(request, 2) == 3
@@ -172,7 +172,7 @@ async def test_a_request_that_is_trimmed_ends_with_the_piece_on_its_way(work: Wo
 
 
 async def test_one_that_is_cancelled_ends_at_once_with_the_reason_that_was_given(work: Work) -> None:
-    work.lanes._patience = replace(HASTY, silence=600)
+    work.lanes.patience = replace(HASTY, silence=600)
     request = work.ask(await work.serve(halting(work.content, 1000)), 0, 5)
     await until(lambda: work.lanes.received(request))
     why = SourceTrouble("slow", "is slow")
@@ -184,7 +184,7 @@ async def test_one_that_is_cancelled_ends_at_once_with_the_reason_that_was_given
 
 
 async def test_all_threads_end_whatever_their_sources_do(work: Work) -> None:
-    work.lanes._patience = replace(HASTY, silence=600, head=600)
+    work.lanes.patience = replace(HASTY, silence=600, head=600)
     async with listening(saying(then=silence)) as listener:
         for piece in range(6):
             work.ask(f"127.0.0.1:{listener.port}", piece, piece)
@@ -323,3 +323,19 @@ def test_an_errand_that_is_cancelled_begins_nothing_and_keeps_the_first_reason()
     assert not one.enter(0)
     assert one.granted.is_set()
     assert not one.release()
+
+
+async def test_an_answer_is_judged_by_what_was_asked_however_the_request_was_trimmed_meanwhile(work: Work) -> None:
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        asked.set()
+        await gate.wait()
+        return await honest(work.content)(request)
+
+    request = work.ask(await work.serve(late), 2, 5)
+    await asked.wait()
+    assert work.lanes.trim(request, 3) == 3
+    gate.set()
+    assert await work.ended(request) is None
+    assert work.proven(request) == [2, 3]

@@ -23,9 +23,10 @@ from common.runtime.clock import ManualClock
 from common.serving.bandwidth import Bandwidth
 from common.wire.files import FileInfo, Source
 from common.wire.transfer import Download, DownloadEdit, DownloadRequest
+from peer.downloads.others import Crowd
 from peer.downloads.queue import Queue, Settings
 from peer.downloads.record import FIRST_PAUSE, LONGEST_PAUSE, Record
-from peer.downloads.transfer import Crowd, Transfer
+from peer.downloads.transfer import Transfer
 from tests.support.sources import Content, Handler, asked_for, flipped, honest, serve, source, whole_only, with_manifest
 from tests.support.waiting import until
 

@@ -15,9 +15,10 @@ from common.errors import Refusal
 from common.wire.files import Source
 from peer.downloads import events
 from peer.downloads.events import Event
+from peer.downloads.others import Crowd
 from peer.downloads.part_file import PartFile
 from peer.downloads.terms import Terms
-from peer.downloads.transfer import Crowd, Transfer
+from peer.downloads.transfer import Transfer
 from tests.peer.downloads.conftest import HASTY, Network
 from tests.support.sources import Content, halting, honest, keyless, source, with_manifest
 from tests.support.waiting import until
