@@ -1,5 +1,6 @@
 """Daemons and rivals as processes of their own, on loopback, with all they write in one temporary folder."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -30,11 +31,18 @@ def tool(name: str, package: str) -> str:
     return found
 
 
+_ports = iter(range(15_000, 30_000))
+
+
 def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on, another each time: below those that the system gives to whoever dials."""
+    for port in _ports:
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                taken.bind(("127.0.0.1", port))
+                return port
+    raise RuntimeError("no port is free")
 
 
 @contextmanager
