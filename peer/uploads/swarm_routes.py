@@ -24,8 +24,11 @@ from peer.uploads.seeding import Gate
 
 LINES = "application/x-ndjson"
 GATHER = 0.05  # seconds in which pieces that are proven together are told together
-GATHER_LONGER = 0.1  # the same where many follow
-MANY = 16
+MANY, WORTH_A_LINE, LONGEST = (
+    12,
+    8,
+    5,
+)  # to so many followers, so many pieces are told at once, or after so many GATHERs
 STILL_HERE = 10.0  # seconds without news, after which an empty line is sent
 
 
@@ -90,7 +93,7 @@ class SwarmRoutes:
         try:
             async with asyncio.timeout(STILL_HERE):
                 await wake.wait()
-            await asyncio.sleep(GATHER if holding.followers < MANY else GATHER_LONGER)
+            await self._gather(holding, news)
         except TimeoutError:
             pass
         wake.clear()
@@ -98,6 +101,13 @@ class SwarmRoutes:
         news.clear()
         if not holding.is_over:
             await response.write(_line(HaveNews(told)))
+
+    async def _gather(self, holding: Holding, news: set[int]) -> None:
+        """Waits until there is enough to tell: where many follow each other, telling costs more than fetching."""
+        for _ in range(LONGEST):
+            await asyncio.sleep(GATHER)
+            if holding.followers < MANY or len(news) >= WORTH_A_LINE:
+                return
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

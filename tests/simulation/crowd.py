@@ -20,9 +20,9 @@ from peer.downloads.course import Check, Course, Publish, TakeUp
 from peer.downloads.requests import Ask, Cancel, Request, Trim
 from peer.downloads.standing import Patience, SourceTrouble
 from peer.uploads.seeding import AT_ONCE, Seeding
+from peer.uploads.swarm_routes import GATHER, LONGEST, MANY, WORTH_A_LINE
 
 PART = 32 * 1024
-GATHER, GATHER_LONGER, MANY = 0.05, 0.1, 16
 DEGREE = 8  # others that each one picks; as many pick it
 TICK = 0.25
 
@@ -191,8 +191,7 @@ class Crowd:
         course.proven(upload.request, piece)
         member.pieces |= 1 << piece
         if not member.news:
-            pause = GATHER if len(member.neighbours) < MANY else GATHER_LONGER
-            self.at(pause + self.latency, lambda: self._tell(member))
+            self.at(GATHER + self.latency, lambda: self._tell(member))
         member.news |= 1 << piece
         if piece >= upload.request.last:
             self._end(member, upload.request, None)
@@ -202,7 +201,11 @@ class Crowd:
             self._admit(self._all[upload.request.standing.source.peer_id])
         self._step(member)
 
-    def _tell(self, member: Member) -> None:
+    def _tell(self, member: Member, gathered: int = 1) -> None:
+        is_worth_it = len(member.neighbours) < MANY or member.news.bit_count() >= WORTH_A_LINE
+        if not is_worth_it and gathered < LONGEST:
+            self.at(GATHER, lambda: self._tell(member, gathered + 1))
+            return
         news, member.news = member.news, 0
         for name in sorted(member.neighbours):
             other = self._all[name]
