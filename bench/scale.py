@@ -46,7 +46,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--crowd-size", type=size, default=size("128MiB"), help="of what a crowd fetches (128MiB)")
     parser.add_argument("--crowd-rate", type=size, default=size("20MB"), help="uplink of 1 + 8 peers (20MB a second)")
     parser.add_argument("--many", type=int, default=32, help="peers of the larger crowd (32)")
-    parser.add_argument("--many-rate", type=size, default=size("5MB"), help="their uplink (5MB a second)")
+    parser.add_argument("--many-rate", type=size, default=size("2500kB"), help="their uplink (2500kB a second)")
     parser.add_argument("--rounds", type=int, default=3, help="of each comparison (3)")
     parser.add_argument("--without-sha", action="store_true", help="takes the SHA instructions away from all alike")
     return parser
