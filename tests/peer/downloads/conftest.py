@@ -2,6 +2,7 @@
 
 import os
 import random
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing
@@ -101,3 +102,17 @@ async def network(content: Content) -> AsyncIterator[Network]:
     async with AsyncExitStack() as stack:
         outgoing = await stack.enter_async_context(Outgoing(Policy(Profile.LOOPBACK)))
         yield Network(content, outgoing, stack)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MiB of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True)
+    if mounting.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)

@@ -1,8 +1,6 @@
 """Where downloads are put: below the folder that was chosen, whatever their names say."""
 
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,19 +74,6 @@ def test_what_does_not_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
         check_room([record(tmp_path, 1 << 59)])
     assert refused.value.code == "disk_full"
     assert "Free some space" in refused.value.detail
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True)
-    if mounting.returncode:
-        pytest.skip("needs the right to mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_all_that_goes_to_one_disk_counts_together_and_other_disks_apart(small_disk: Path, tmp_path: Path) -> None:

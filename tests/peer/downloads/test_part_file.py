@@ -6,7 +6,6 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,20 +29,6 @@ WANTED = Wanted(FileId("ab" * 32), 4 * MIB, "", "film.tar.gz")
 @pytest.fixture
 def wanted(tmp_path: Path) -> Wanted:
     return replace(WANTED, folder=str(tmp_path))
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MiB of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True)
-    if mounting.returncode:
-        pytest.skip("needs the right to mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def refused(wanted: Wanted) -> Refusal:

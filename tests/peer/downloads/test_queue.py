@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -465,19 +464,6 @@ async def test_a_folder_that_cannot_be_is_a_failure_in_words(world: World) -> No
         failed = await until_state(queue, added.id, "failed")
         assert failed.code == "invalid_path"
         assert "another folder" in failed.why
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True)
-    if mounting.returncode:
-        pytest.skip("needs the right to mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 async def test_a_disk_that_fills_up_stalls_it_and_freed_it_goes_on(world: World, small_disk: Path) -> None:
